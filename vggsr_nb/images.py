@@ -179,7 +179,7 @@ def ycbcr_to_rgb(
     m, o = torch.linalg.inv(_YCC/255).to(x), _YCC0.to(x)
     return torch.einsum('ij,...jhw->...ihw', m, x-o[:, None, None])
 
-# %% ../nbs/04_images.ipynb #fa0bb034
+# %% ../nbs/04_images.ipynb #ba1bc436
 _FORMATS = ('PNG', 'JPEG', 'MPO', 'WEBP', 'TIFF', 'BMP', 'DIB', 'GIF', 'PPM')
 
 def _open(path):
@@ -190,6 +190,7 @@ def _open(path):
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore', Image.DecompressionBombWarning)
+            Image.init()                                                  # all of Pillow's readers known, ours chosen
             return Image.open(path, formats=_FORMATS)
     except FileNotFoundError as e: raise UserError(f'no image {path}; check the path') from e
     except Image.DecompressionBombError as e: raise UserError(f'{path} is too large: {e}; scale it down or cut it') from e
