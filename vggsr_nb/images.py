@@ -179,8 +179,8 @@ def ycbcr_to_rgb(
     m, o = torch.linalg.inv(_YCC/255).to(x), _YCC0.to(x)
     return torch.einsum('ij,...jhw->...ihw', m, x-o[:, None, None])
 
-# %% ../nbs/04_images.ipynb #ba1bc436
-_FORMATS = ('PNG', 'JPEG', 'MPO', 'WEBP', 'TIFF', 'BMP', 'DIB', 'GIF', 'PPM')
+# %% ../nbs/04_images.ipynb #654acb33
+_FORMATS = ('PNG', 'JPEG', 'WEBP', 'TIFF', 'BMP', 'DIB', 'GIF', 'PPM')
 
 def _open(path):
     "Pillow's image, opened, pixels not yet read; every failure one `UserError`."
@@ -262,8 +262,8 @@ def read_image(
     if not alpha: return img
     return img, None if t is None else torch.from_numpy(np.array(t.transpose(2, 0, 1), order='C'))
 
-# %% ../nbs/04_images.ipynb #936ad0ba
-_WRITE = {'.png': dict(format='PNG'), '.webp': dict(format='WEBP', lossless=True), '.bmp': dict(format='BMP'),
+# %% ../nbs/04_images.ipynb #0caf1f76
+_WRITE = {'.png': dict(format='PNG'), '.webp': dict(format='WEBP', lossless=True, exact=True), '.bmp': dict(format='BMP'),
           **dict.fromkeys(['.tif', '.tiff'], dict(format='TIFF', compression='tiff_adobe_deflate')),
           **dict.fromkeys(['.jpg', '.jpeg'], dict(format='JPEG', quality=95, subsampling=0))}
 _SIDE = dict(WEBP=16383, JPEG=65500)             # pixels per side that the format allows
