@@ -3,163 +3,181 @@
 # %% auto #0
 __all__ = ['C1', 'C2', 'psnr', 'ssim', 'ssim_daala', 'Lpips', 'measure']
 
-# %% ../nbs/06_metrics.ipynb #112f18f9
+# %% ../nbs/06_metrics.ipynb #c10c00e4
 import math, os, warnings
-from functools import lru_cache
 from pathlib import Path
-import torch, torch.nn.functional as F
+import torch
 from torch import Tensor, nn
 from .core import UserError
 from .images import luma, to_uint8, to_net
 
-# %% ../nbs/06_metrics.ipynb #2a1f80b7
+# %% ../nbs/06_metrics.ipynb #95efe781
 def _values(sr, hr, border=0):
     "Both images as the float64 [1, 1, H, W] values that are compared: luma, or grey values where `hr` is grey; `border` cut off."
     sr, hr = (to_uint8(x[0] if x.dim() == 4 and len(x) == 1 else x) for x in (sr, hr))
     for x, n in ((sr, 'sr'), (hr, 'hr')):
         if x.dim() != 3 or x.shape[0] not in (1, 3): raise ValueError(f'{n} must be one image [3 or 1, H, W], got {list(x.shape)}')
-    if sr.shape[1:] != hr.shape[1:]: raise ValueError(f'sr is {sr.shape[1]}x{sr.shape[2]}, hr {hr.shape[1]}x{hr.shape[2]}: a measure needs equal sizes')
-    if min(hr.shape[1:]) <= 2*border: raise ValueError(f'nothing is left of {hr.shape[1]}x{hr.shape[2]} once {border} pixels are cut off each side')
-    if hr.shape[0] == 1 < sr.shape[0]: sr = _grey(sr)
-    if sr.shape[0] == 1 < hr.shape[0]: sr = sr.expand_as(hr)
-    return tuple(luma(x)[None, :, border:x.shape[1]-border, border:x.shape[2]-border] for x in (sr, hr))
+    (h, w), (h2, w2) = hr.shape[1:], sr.shape[1:]
+    if (h, w) != (h2, w2): raise ValueError(f'sr is {h2}x{w2}, hr is {h}x{w}: a measure needs equal sizes')
+    if min(h, w) <= 2*border: raise ValueError(f'nothing is left of {h}x{w} once {border} pixels are cut off on each side')
+    if hr.shape[0] < sr.shape[0]: sr = _grey(sr)
+    sr = sr.expand_as(hr)                                      # a grey result for a colour original: three equal channels
+    return tuple(luma(x)[None, :, border:h-border, border:w-border] for x in (sr, hr))
 
 def _grey(x):
     "uint8 [3, H, W] -> uint8 [1, H, W], full range as MATLAB's `rgb2gray`; three equal channels give just that channel."
-    w = torch.tensor([.2989360213, .5870430745, .1140209043], dtype=torch.float64, device=x.device)
+    w = torch.tensor([.299, .587, .114], dtype=torch.float64, device=x.device)
     return ((x.double()*w[:, None, None]).sum(0, keepdim=True)+.5).floor().to(torch.uint8)
 
-# %% ../nbs/06_metrics.ipynb #6eb55655
+# %% ../nbs/06_metrics.ipynb #aff179fb
 def psnr(
-    sr:Tensor,       # image under test: uint8 [3 or 1, H, W], or float in [-1, 1], which is rounded to uint8 first
+    sr:Tensor,       # image under test: uint8 [3 or 1, H, W], or float in [-1, 1], which is rounded to 8 bits first
     hr:Tensor,       # original, same height and width
     border:int=4,    # pixels cut off on each side
 )->float:            # decibels; inf for equal images
-    "Peak signal-to-noise ratio of the luma, 10 log10(255^2/MSE), by the exact protocol of PAPER.md. ValueError for unequal sizes."
+    "Peak signal-to-noise ratio of the luma, 10 log10(255^2/MSE), by the protocol of PAPER.md. ValueError for unequal or empty sizes."
     x, y = _values(sr, hr, border)
     mse = (x-y).square().mean().item()
     return 10*math.log10(255**2/mse) if mse else math.inf
 
-# %% ../nbs/06_metrics.ipynb #69cacb3b
-C1, C2 = (.01*255)**2, (.03*255)**2      # Wang et al. 2004: keep the quotient finite where the picture is flat or dark
+# %% ../nbs/06_metrics.ipynb #82e69c56
+C1, C2 = (.01*255)**2, (.03*255)**2      # Wang et al. 2004: they keep the quotients finite where the picture is dark or flat
 
-def _filter(x, k, pad=0):
-    "Convolve [B, 1, H, W] with the 1-d kernel `k` along both axes."
-    return F.conv2d(F.conv2d(x, k[None, None, :, None], padding=(pad, 0)), k[None, None, None, :], padding=(0, pad))
+def _filter(x, k):
+    "Correlate [..., H, W] with the odd 1-d kernel `k` along both axes; only where it lies inside."
+    for d in (-2, -1):
+        n = x.shape[d]-len(k)+1
+        x, src = x.narrow(d, 0, n)*k[0], x
+        for i in range(1, len(k)): x = x.add_(src.narrow(d, i, n), alpha=k[i]) if not src.requires_grad else x+src.narrow(d, i, n)*k[i]
+    return x
+
+def _gauss(sigma, n):
+    "Gaussian weights at -n..n that sum to 1, as a list."
+    k = torch.exp(-torch.arange(-n, n+1, dtype=torch.float64)**2/(2*sigma**2))
+    return (k/k.sum()).tolist()
+
+def _moments(x, y, k): return _filter(torch.cat([x, y, x*x, y*y, x*y]), k)
 
 def _ssim(m):
-    "SSIM [1, H, W] from local means of x, y, x^2, y^2, xy: [5, 1, H, W]."
+    "SSIM [1, H, W] from local means of x, y, x^2, y^2 and xy: [5, 1, H, W]."
     x, y, xx, yy, xy = m
     return ((2*x*y+C1)*(2*(xy-x*y)+C2))/((x*x+y*y+C1)*(xx-x*x+yy-y*y+C2))
 
-def _products(x, y): return torch.cat([x, y, x*x, y*y, x*y])
-
+# %% ../nbs/06_metrics.ipynb #97abe9e8
 def ssim(
     sr:Tensor,       # as in `psnr`
     hr:Tensor,       # original
     border:int=4,    # pixels cut off on each side
 )->float:            # 1 for equal images
-    "Structural similarity of the luma, MATLAB's `ssim_index`: Gaussian 11x11 with sigma 1.5, only windows that lie inside."
+    "Structural similarity of the luma as MATLAB's `ssim_index`: Gaussian 11x11, sigma 1.5, windows that lie inside. ValueError below 11x11."
     x, y = _values(sr, hr, border)
     if min(x.shape[2:]) < 11: raise ValueError(f'SSIM needs 11x11 pixels inside the border of {border}, got {x.shape[2]}x{x.shape[3]}')
-    k = torch.exp(-torch.arange(-5., 6, dtype=x.dtype, device=x.device)**2/(2*1.5**2))
-    return _ssim(_filter(_products(x, y), k/k.sum())).mean().item()
+    return _ssim(_moments(x, y, _gauss(1.5, 5))).mean().item()
 
-# %% ../nbs/06_metrics.ipynb #39f10839
-@lru_cache(16)
-def _daala_kernel(sigma, most):
-    "Gaussian in whole 1/256 up to where it would round to 0, at most `most` long on either side; the middle takes what is missing to 256."
-    s = math.sqrt(math.pi/2)*sigma/256
+# %% ../nbs/06_metrics.ipynb #b3787ba8
+def _daala_kernel(sigma, most, integer=False):
+    "Weights at -n..n, n < `most`: a Gaussian, or (integer) its roundings to 1/256, the middle taking what is missing to 1."
+    if not integer: return _gauss(sigma, min(math.ceil(5*sigma), most-1))
+    s = math.sqrt(math.pi/2)*sigma/256                         # where a weight falls below half of 1/256
     n = min(math.floor(sigma*math.sqrt(-2*math.log(s))), most-1) if s < 1 else 0
-    k = [math.floor(256*math.exp(-i*i/(2*sigma**2))/(math.sqrt(2*math.pi)*sigma)+.5) for i in range(n, 0, -1)]
-    return torch.tensor([*k, 256-2*sum(k), *k[::-1]], dtype=torch.float64)
+    k = [math.floor(256*math.exp(-i*i/(2*sigma**2))/(math.sqrt(2*math.pi)*sigma)+.5)/256 for i in range(n, 0, -1)]
+    return [*k, 1-2*sum(k), *k[::-1]]
 
 def ssim_daala(
-    sr:Tensor,       # as in `psnr`
-    hr:Tensor,       # original
-    border:int=4,    # pixels cut off on each side
-)->float:            # 1 for equal images
-    "SSIM as the video codec daala's `dump_ssim` computes it and SRGAN's paper reports it: sigma 1.5*height/256, windows cut at the border and weighted by what is left of them."
+    sr:Tensor,             # as in `psnr`
+    hr:Tensor,             # original
+    border:int=4,          # pixels cut off on each side, before the height is taken
+    integer:bool=False,    # weights in whole 1/256, as the tool rounds them
+)->float:                  # 1 for equal images
+    "SSIM as daala's `dump_ssim` and SRGAN's table: sigma 1.5*height/256, windows cut at the border, renormalised, weighted by what is left of them."
     x, y = _values(sr, hr, border)
     h, w = x.shape[2:]
-    k = _daala_kernel(1.5*h/256, min(h, w)).to(x)
-    weight = _filter(torch.ones_like(x), k, len(k)//2)
-    s = _ssim(_filter(_products(x, y), k, len(k)//2)/weight)
-    return ((s*weight).sum()/weight.sum()).item()
+    k = _daala_kernel(1.5*h/256, min(h, w), integer)
+    pad = lambda v: nn.functional.pad(v, (len(k)//2,)*4)
+    weight = _filter(pad(torch.ones_like(x)), k)
+    return ((_ssim(_moments(pad(x), pad(y), k)/weight)*weight).sum()/weight.sum()).item()
 
-# %% ../nbs/06_metrics.ipynb #096adbe6
-_LPIPS = dict(vgg16=('vgg', 'vgg16-397923af.pth', (4, 9, 16, 23, 30), 16), alexnet=('alex', 'alexnet-owt-7be5be79.pth', (2, 5, 8, 10, 12), 31))
+# %% ../nbs/06_metrics.ipynb #78e000a8
+_LPIPS = dict(vgg16=('vgg', 'vgg16-397923af.pth', (4, 9, 16, 23, 30), 16),              # the package's name, torchvision's file,
+              alexnet=('alex', 'alexnet-owt-7be5be79.pth', (2, 5, 8, 10, 12), 31))      # where its five slices end, smallest image
 
 def _backbone_file(net, weights=None):
     "The file of `net`'s features: given, in the folder VGGSR_WEIGHTS, or in torchvision's cache. UserError if there is none."
-    name, hub = f'{net}_features.safetensors', Path(torch.hub.get_dir())/'checkpoints'/_LPIPS[net][1]
-    env = os.environ.get('VGGSR_WEIGHTS')
-    if weights is not None: tries = [Path(weights)/name, Path(weights)/hub.name] if Path(weights).is_dir() else [Path(weights)]
-    else: tries = ([Path(env)/name, Path(env)/hub.name] if env else [])+[hub]
-    for p in tries:
-        if p.is_file(): return p
-    raise UserError(f"LPIPS needs {net}'s ImageNet features and found none at {', '.join(map(str, tries))}; name a folder with {name} in "
-                    f'VGGSR_WEIGHTS, or let torchvision fetch its own: python -c "import torchvision; torchvision.models.{net}(weights=\'DEFAULT\')"')
+    hub = Path(torch.hub.get_dir())/'checkpoints'/_LPIPS[net][1]
+    names, env = (f'{net}_features.safetensors', hub.name), os.environ.get('VGGSR_WEIGHTS')
+    within = lambda p: [p/n for n in names] if p.is_dir() else [p]
+    tries = within(Path(weights)) if weights is not None else [*(within(Path(env)) if env else []), hub]
+    if (path := next((p for p in tries if p.is_file()), None)): return path
+    fetch = f'python -c "import torchvision; torchvision.models.{net}(weights=\'DEFAULT\')"'
+    raise UserError(f"LPIPS needs {net}'s ImageNet features and found none at {', '.join(map(str, tries))}; "
+                    f'name a folder that holds {names[0]} in VGGSR_WEIGHTS, or let torchvision fetch its own: {fetch}')
 
-def _backbone(net, weights=None):
-    "State of `net`'s convolutions, keys features.N.weight and features.N.bias."
-    path = _backbone_file(net, weights)
+def _backbone(path):
+    "The convolutions in `path`, keys features.N.weight and features.N.bias. UserError where it cannot be read."
     try:
         if path.suffix == '.safetensors':
             from safetensors.torch import load_file
             state = load_file(path)
         else: state = torch.load(path, map_location='cpu', weights_only=True)
+        return {k: v.float() for k, v in state.items() if k.startswith('features.')}
     except Exception as e: raise UserError(f'{path} is damaged or not a file of weights ({type(e).__name__}); get it again') from e
-    return {k: v.float() for k, v in state.items() if k.startswith('features.')}
 
-# %% ../nbs/06_metrics.ipynb #c207eb33
+# %% ../nbs/06_metrics.ipynb #2bafb27c
+def _lpips_net(net, path):
+    "The package's LPIPS network with the backbone in `path`, frozen, in eval mode."
+    import lpips
+    short, _, ends, _ = _LPIPS[net]
+    with warnings.catch_warnings(), torch.device('meta'):          # no memory, no random numbers, no download
+        warnings.simplefilter('ignore')
+        m = lpips.LPIPS(net=short, pretrained=False, pnet_rand=True, verbose=False)
+    m.scaling_layer = lpips.lpips.ScalingLayer()                   # its constants belong to the package; made anew off `meta`
+    piece = lambda k: next((i for i, e in enumerate(ends, 1) if int(k.split('.')[1]) < e), 0)
+    state = {f'net.slice{piece(k)}.{k.split(".", 1)[1]}': v for k, v in _backbone(path).items()}
+    lin = torch.load(Path(lpips.__file__).parent/f'weights/v0.1/{short}.pth', map_location='cpu', weights_only=True)
+    state |= lin | {f'lins.{k[3:]}': v for k, v in lin.items()}
+    wanted = m.state_dict()
+    for k, v in wanted.items():
+        got = state.get(k)
+        if v.is_meta and (got is None or got.shape != v.shape):
+            raise UserError(f'{path} does not hold {net}: {k.removeprefix("net.")} is {"missing" if got is None else list(got.shape)}, {list(v.shape)} is needed')
+    m.load_state_dict({k: state.get(k, v) for k, v in wanted.items()}, assign=True)
+    return m.eval().requires_grad_(False)
+
+# %% ../nbs/06_metrics.ipynb #e9ab2d9b
 class Lpips(nn.Module):
-    "LPIPS v0.1 (Zhang et al. 2018), from the package `lpips`, on a backbone that is given, not downloaded. UserError where it is missing or does not fit."
+    "LPIPS v0.1 (Zhang et al. 2018) from the package `lpips` on a given backbone, nothing downloaded. UserError where the backbone is missing or another."
     def __init__(self,
         net:str='vgg16',     # 'vgg16' or 'alexnet'
         weights=None,        # file or folder of backbone weights; default: VGGSR_WEIGHTS, then torchvision's cache
     ):
         super().__init__()
-        if net not in _LPIPS: raise UserError(f'LPIPS knows {" and ".join(_LPIPS)}, not {net!r}')
-        short, _, ends, self.smallest = _LPIPS[net]
-        features = _backbone(net, weights)
-        import lpips
-        with warnings.catch_warnings(), torch.device('meta'):          # nothing is drawn or downloaded: every tensor is assigned below
-            warnings.simplefilter('ignore')
-            self.net = lpips.LPIPS(net=short, pretrained=False, pnet_rand=True, verbose=False)
-        place = lambda i: next(s for s, e in enumerate(ends, 1) if i < e)
-        state = {f'net.slice{place(int(k.split(".")[1]))}.{k.split(".", 1)[1]}': v for k, v in features.items()}
-        lin = torch.load(Path(lpips.__file__).parent/f'weights/v0.1/{short}.pth', map_location='cpu', weights_only=True)
-        state |= lin | {f'lins.{k[3:]}': v for k, v in lin.items()}
-        self.net.scaling_layer = lpips.lpips.ScalingLayer()
-        try: self.net.load_state_dict(state, strict=False, assign=True)
-        except RuntimeError as e: raise UserError(f'{_backbone_file(net, weights)} is not {net}: {str(e).splitlines()[-1].strip()}') from e
-        if lost := [k for k, v in self.net.state_dict().items() if v.is_meta]: raise UserError(f'{_backbone_file(net, weights)} is not all of {net}: {lost[0]} and perhaps more is missing')
-        self.name = f'lpips-{net}'
-        self.eval().requires_grad_(False)
+        if net not in _LPIPS: raise UserError(f"LPIPS is there for {' and '.join(_LPIPS)}, not for {net!r}")
+        self.name, self.smallest = f'lpips-{net}', _LPIPS[net][3]
+        self.net = _lpips_net(net, _backbone_file(net, weights))
 
-    def train(self, mode=True): return super().train(False)           # its dropout belongs to how it was made
+    def train(self, mode=True): return super().train(False)           # it holds dropout, which was for fitting it
 
     def forward(self,
         sr:Tensor,       # [3 or 1, H, W] or [B, 3 or 1, H, W], uint8 or float in [-1, 1]
         hr:Tensor,       # same shape
     )->Tensor:           # [B] distances, 0 for equal images; differentiable for float input
-        if sr.shape != hr.shape: raise ValueError(f'sr is {list(sr.shape)}, hr {list(hr.shape)}: a measure needs equal sizes')
+        if sr.shape != hr.shape: raise ValueError(f'sr is {list(sr.shape)}, hr is {list(hr.shape)}: a measure needs equal sizes')
         if min(sr.shape[-2:]) < self.smallest: raise ValueError(f'{self.name} needs at least {self.smallest}x{self.smallest} pixels, got {list(sr.shape)}')
         p = next(self.parameters())
-        sr, hr = ((to_net(x) if x.dtype == torch.uint8 else x) for x in (sr, hr))
-        sr, hr = (x.to(p).reshape(-1, *x.shape[-3:]).expand(-1, 3, -1, -1) for x in (sr, hr))
+        sr, hr = ((to_net(x) if x.dtype == torch.uint8 else x).to(p) for x in (sr, hr))
+        sr, hr = (x.reshape(-1, *x.shape[-3:]).expand(-1, 3, -1, -1) for x in (sr, hr))
         return self.net(sr, hr).flatten()
 
-# %% ../nbs/06_metrics.ipynb #d4262c51
+# %% ../nbs/06_metrics.ipynb #441cca49
 def measure(
     sr:Tensor,         # as in `psnr`
     hr:Tensor,         # original
     lpips=None,        # an `Lpips`, or None to leave it out
     border:int=4,      # pixels cut off for PSNR and SSIM; LPIPS sees the whole RGB picture
 )->dict:               # psnr (dB), ssim, ssim_daala [, lpips], plain floats
-    "Every measure of one image against its original, by the protocol of PAPER.md."
+    "Every measure of one image against its original, by the protocol of PAPER.md. ValueError for unequal sizes."
     out = dict(psnr=psnr(sr, hr, border), ssim=ssim(sr, hr, border), ssim_daala=ssim_daala(sr, hr, border))
     if lpips is not None:
-        with torch.no_grad(): out['lpips'] = lpips(*(to_uint8(x)[-3:].expand(3, -1, -1) if x.dim() == 3 else to_uint8(x) for x in (sr, hr))).item()
+        wide = lambda x: to_uint8(x).reshape(1, -1, *x.shape[-2:]).expand(1, 3, -1, -1)
+        with torch.no_grad(): out['lpips'] = lpips(wide(sr), wide(hr)).item()
     return out
