@@ -2,77 +2,92 @@
 
 # %% auto #0
 __all__ = ['BENCHMARKS', 'HELD_OUT', 'SUFFIXES', 'dihedral', 'download', 'thumbnail', 'is_benchmark', 'image_files', 'Photos',
-           'bundled', 'Crops', 'benchmark', 'fetch', 'vggsr_download', 'celeba']
+           'bundled', 'Crops', 'fetch', 'benchmark', 'vggsr_download', 'celeba']
 
-# %% ../nbs/05_data.ipynb #efaca948
-import base64, hashlib, http.client, json, os
+# %% ../nbs/05_data.ipynb #a6fcf25a
+import base64, hashlib, http.client, json, os, time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from functools import lru_cache, partial
 from pathlib import Path
 import numpy as np, torch, torch.nn.functional as F
 from torch import Tensor
 from .core import *
 from .images import *
+from fastcore.basics import patch
 from fastcore.script import Param
 
-# %% ../nbs/05_data.ipynb #fa826e26
+# %% ../nbs/05_data.ipynb #7c76096f
 def dihedral(
     x:Tensor,              # [..., H, W]
     g:int,                 # 0..7: 1 mirrors left and right, 2 mirrors up and down, 4 transposes afterwards
-    inverse:bool=False,    # undo instead
+    inverse:bool=False,    # undo it instead
 )->Tensor:                 # [..., H, W], or [..., W, H] for g >= 4
-    "One of the eight ways to lay a picture on a square table: flips first, then the transpose. 0 leaves it as it is."
+    "One of the eight ways to lay a picture on a table: flips first, then the transpose; 0 leaves it as it is."
     if g not in range(8): raise ValueError(f'the eight elements are 0..7, got {g}')
     flips = [d for d, bit in ((-1, 1), (-2, 2)) if g & bit]
     if inverse and g & 4: x = x.transpose(-2, -1)
     if flips: x = x.flip(flips)
     return x.transpose(-2, -1) if g & 4 and not inverse else x
 
-# %% ../nbs/05_data.ipynb #ae968e06
+# %% ../nbs/05_data.ipynb #ad18efad
+BENCHMARKS = ('Set5', 'Set14', 'BSD100')     # never trained on
+HELD_OUT = ('chelsea.png', 'flower.png')     # bundled photographs that the demo never trains on
+
+# %% ../nbs/05_data.ipynb #ccf02de6
 class _Broken(Exception): "The connection ended before the file did."
 
 def _sha256(path):
     with open(path, 'rb') as f: return hashlib.file_digest(f, 'sha256').hexdigest()
 
 def _get(url, start, timeout):
-    "An open answer to GET, from byte `start` on if the server can; `UserError` for everything but a 200 or 206."
+    "An open answer to GET, from byte `start` on if the server can; None where nothing is left from there; `UserError` for any other trouble."
     from urllib.request import Request, urlopen
     from urllib.error import HTTPError, URLError
     from urllib.parse import urlsplit
     if m := os.environ.get('VGGSR_MIRROR'): url = m.rstrip('/')+urlsplit(url)._replace(scheme='', netloc='').geturl()
     try: return urlopen(Request(url, headers={'User-Agent': 'vggsr_nb', **({'Range': f'bytes={start}-'} if start else {})}), timeout=timeout)
     except HTTPError as e:
-        if e.code == 416: return None                                    # nothing there from `start` on
+        if e.code == 416 and start: return None
+        if e.code in (429, 500, 502, 503, 504): raise _Broken(f'{e.code} {e.reason}') from e        # busy: worth another try
         raise UserError(f'{url} answers {e.code} {e.reason}; the address may have moved, get the file by hand') from e
     except (URLError, OSError, http.client.HTTPException) as e:
         raise UserError(f'cannot reach {urlsplit(url).netloc} ({getattr(e, "reason", None) or e}); check the connection, then run the same again') from e
     except ValueError as e: raise UserError(f'{url} is not an address ({e}); VGGSR_MIRROR must look like https://host') from e
 
-# %% ../nbs/05_data.ipynb #6c9d3770
+# %% ../nbs/05_data.ipynb #ebc65798
 def _fetch(url, part, desc, timeout):
     "Add to `part` what is missing of it; start over where the server cannot go on."
     have = part.stat().st_size if part.exists() else 0
     with _get(url, have, timeout) or _get(url, 0, timeout) as r:
-        if r.status != 206 or not r.headers.get('Content-Range', '').startswith(f'bytes {have}-'): 
-            if r.status == 206: part.unlink(); raise _Broken('the server sent another part than asked for')
-            have = 0
+        if r.status != 206: have = 0
+        elif not r.headers.get('Content-Range', '').startswith(f'bytes {have}-'):
+            part.unlink(); raise _Broken('the server sent another part than asked for')
         length = r.headers.get('Content-Length')
         total = have+int(length) if length else None
-        with open(part, 'ab' if have else 'wb') as f, progress(desc=desc, total=total, initial=have, unit='B', unit_scale=True, leave=bool(desc)) as bar:
+        bar = progress(desc=desc, total=total, initial=have, unit='B', unit_scale=True) if desc else nullcontext()
+        with open(part, 'ab' if have else 'wb') as f, bar:
             while True:
                 try: chunk = r.read(1 << 18)
                 except (OSError, http.client.HTTPException) as e: raise _Broken(str(e)) from e
                 if not chunk: break
-                f.write(chunk); bar.update(len(chunk))
-    got = part.stat().st_size
-    if total is not None and got < total: raise _Broken(f'{got} of {total} bytes came')
+                f.write(chunk)
+                if desc: bar.update(len(chunk))
+    if total is not None and (got := part.stat().st_size) < total: raise _Broken(f'{got} of {total} bytes came')
 
-# %% ../nbs/05_data.ipynb #5acb53c3
+def _attempts(url, part, desc, timeout, tries):
+    for n in range(tries):
+        time.sleep(n/2)
+        try: return _fetch(url, part, desc, timeout)
+        except _Broken as e: why = e
+    raise UserError(f'{url} broke off {tries} times ({why}); what came is kept in {part.name}, run the same again to go on')
+
+# %% ../nbs/05_data.ipynb #abea3f79
 def download(
     url:str,                   # http(s) address; VGGSR_MIRROR=https://host replaces its scheme and host
     dest:Path,                 # the file to appear; until it is whole and verified it is called dest.part
     sha256:str|None=None,      # SHA-256 in hex, or its first 8 digits or more; without it nothing is resumed
-    desc:str|None=None,        # text of the progress bar; default: the file's name
+    desc:str|None=None,        # text of the progress bar; default: the file's name; '': no bar
     timeout:float=30.,         # seconds without a byte before giving up
     tries:int=3,               # how often a broken connection is taken up again
 )->Path:                       # `dest`
@@ -80,8 +95,8 @@ def download(
     if sha256 is not None and len(sha256) < 8: raise ValueError(f'give at least 8 hex digits of the SHA-256, got {sha256!r}')
     dest = Path(dest).expanduser()
     part, right = dest.with_name(dest.name+'.part'), lambda p: sha256 is None or _sha256(p).startswith(sha256.lower())
-    if dest.is_file() and right(dest): return dest
     try:
+        if dest.is_file() and right(dest): return dest
         dest.parent.mkdir(parents=True, exist_ok=True)
         if sha256 is None: part.unlink(missing_ok=True)                  # two halves that cannot be verified are not joined
         if not (part.is_file() and right(part)): _attempts(url, part, dest.name if desc is None else desc, timeout, tries)
@@ -92,29 +107,21 @@ def download(
     except OSError as e: raise UserError(f'cannot write {dest}: {e.strerror or e}; choose a folder you may write to') from e
     return dest
 
-def _attempts(url, part, desc, timeout, tries):
-    for _ in range(tries):
-        try: return _fetch(url, part, desc, timeout)
-        except _Broken as e: why = e
-    raise UserError(f'{url} broke off {tries} times ({why}); what came is kept in {part.name}, run the same again to go on')
-
-# %% ../nbs/05_data.ipynb #3676a433
-BENCHMARKS = ('Set5', 'Set14', 'BSD100')     # never trained on
-HELD_OUT = ('chelsea.png', 'flower.png')     # bundled photographs that the demo never trains on
-
+# %% ../nbs/05_data.ipynb #7eca222e
 @lru_cache(1)
 def _published(): return json.loads(data_path('benchmarks.json').read_text(encoding='utf-8'))
 
 def thumbnail(
     img:Tensor,   # uint8 [3 or 1, H, W]
 )->Tensor:        # float [256], mean 0, length 1 (all 0 for a picture of one grey)
-    "A picture's 16x16 brightness pattern: nearly the same for scaled, recompressed and slightly cut copies."
+    "A picture's 16x16 pattern of light and dark: nearly the same for scaled, recompressed and slightly cut copies."
     t = F.adaptive_avg_pool2d(img.float().mean(0)[None, None], 16).flatten()
     t = t-t.mean()
     return t/t.norm().clamp_min(1e-3)
 
+# %% ../nbs/05_data.ipynb #c005efd9
 @lru_cache(1)
-def _benchmark_prints():
+def _prints():
     "SHA-256 of every benchmark file to its name; names and thumbnails [119, 256] of the originals."
     rows = [(f'{s}/{n}', f) for s in BENCHMARKS for n, f in _published()[s]['files'].items()]
     thumbs = torch.stack([thumbnail(torch.tensor(list(base64.b64decode(f['thumb'])), dtype=torch.uint8).view(1, 16, 16)) for _, f in rows])
@@ -122,11 +129,11 @@ def _benchmark_prints():
 
 def is_benchmark(
     img:Tensor,               # uint8 [3, H, W]
-    path:Path|None=None,      # its file, for the exact comparison
-    alike:float=.985,         # correlation of thumbnails from which two pictures count as one
+    path:Path|None=None,      # its file, for the exact comparison as well
+    alike:float=.97,          # correlation of thumbnails from which two pictures count as one
 )->str|None:                  # e.g. 'BSD100/img_007', or None
-    "The benchmark picture that `img` is, by the file's SHA-256 or by its thumbnail."
-    exact, names, thumbs = _benchmark_prints()
+    "The benchmark picture that `img` is, by its file's SHA-256 or by its thumbnail."
+    exact, names, thumbs = _prints()
     if path is not None and (n := exact.get(_sha256(path))): return n
     c, i = (thumbs@thumbnail(img)).max(0)
     return names[i] if c > alike else None
@@ -147,7 +154,7 @@ def image_files(
     if not found: raise UserError(f'no images in {", ".join(map(str, paths)) or "an empty list"}; files ending in {" ".join(SUFFIXES)} count, in folders below too')
     return found
 
-# %% ../nbs/05_data.ipynb #fd072f3f
+# %% ../nbs/05_data.ipynb #f12277ca
 class Photos:
     "Photographs as one flat uint8 buffer on a device: `pixels` [N, 3], `sizes` [n, 2] (height, width), `starts` [n], `names`, `skipped` [(name, why)]."
     def __init__(self,
@@ -163,66 +170,68 @@ class Photos:
     ):
         if leaks not in ('refuse', 'skip', 'allow'): raise ValueError(f"leaks is 'refuse', 'skip' or 'allow', not {leaks!r}")
         files = image_files(paths)[:max_images]
-        got = _cached(cache, files, (min_size, getattr(load, '__name__', ''), leaks)) if cache else None
-        self.skipped = []
-        if got and got.load(self, device): pass
-        else:
-            imgs = self._read(files, min_size, load, leaks, workers)
-            self._pack(imgs, device)
-            if got: got.save(self)
+        keep = _Cache(cache, files, (min_size, getattr(load, '__name__', ''), leaks)) if cache else None
+        if not (keep and keep.load(self, device)):
+            self._pack(self._read(files, min_size, load, leaks, workers), device)
+            if keep: keep.save(self)
         if self.skipped and not quiet: print(self.summary())
-
-    def _read(self, files, min_size, load, leaks, workers):
-        def one(file):
-            name, path = file
-            try: img = load(path)
-            except UserError as e: return str(e).removeprefix(f'{path} '), None
-            if min(img.shape[-2:]) < min_size: return f'{img.shape[-1]}x{img.shape[-2]} pixels, smaller than {min_size}', None
-            return img, is_benchmark(img, path) if leaks != 'allow' else None
-        with ThreadPoolExecutor(workers or min(16, os.cpu_count() or 1)) as pool:
-            rows = list(progress(pool.map(one, files), 'reading photographs', total=len(files), leave=False))
-        found = [(n, b) for (n, _), (_, b) in zip(files, rows) if b]
-        if found and leaks == 'refuse': raise UserError(_leak_message(found, len(files)))
-        self.skipped = [(n, img if isinstance(img, str) else f'is {b}, a benchmark picture') for (n, _), (img, b) in zip(files, rows) if b or isinstance(img, str)]
-        kept = [(n, img) for (n, _), (img, b) in zip(files, rows) if not (b or isinstance(img, str))]
-        if not kept: raise UserError(f'none of the {len(files)} image files can be used; {_list(self.skipped)}')
-        self.names = [n for n, _ in kept]
-        return [img for _, img in kept]
-
-    def _pack(self, imgs, device):
-        self.sizes = torch.tensor([tuple(i.shape[-2:]) for i in imgs])
-        ends = self.sizes.prod(1).cumsum(0)
-        self.starts = ends-self.sizes.prod(1)
-        try: self.pixels = torch.empty(int(ends[-1]), 3, dtype=torch.uint8, device=device)
-        except RuntimeError as e:
-            if 'memory' not in str(e): raise
-            raise UserError(f'{len(imgs)} photographs need {int(ends[-1])*3/1e9:.1f} GB on {device}, which is not free; keep them on the CPU or take fewer') from e
-        for i, (a, b) in enumerate(zip(self.starts.tolist(), ends.tolist())):
-            self.pixels[a:b] = imgs[i].permute(1, 2, 0).reshape(-1, 3).to(device)
-            imgs[i] = None                                               # two copies of everything would be one too many
-
     def __len__(self): return len(self.names)
-    def __getitem__(self, i:int)->Tensor:
-        "Photograph `i` as uint8 [3, H, W], a view of the buffer."
-        a, (h, w) = int(self.starts[i]), self.sizes[i].tolist()
-        return self.pixels[a:a+h*w].view(h, w, 3).permute(2, 0, 1)
-    @property
-    def device(self): return self.pixels.device
-    def summary(self)->str:
-        "One line: how many, how large, where; what was skipped."
-        n = len(self.pixels)
-        line = f'{len(self)} photographs, {n/1e6:.1f} Mpixel, {n*3/1e6:.0f} MB on {self.device}'
-        return line+(f'; skipped {len(self.skipped)}: {_list(self.skipped)}' if self.skipped else '')
     def __repr__(self): return self.summary()
 
-def _list(rows, n=3): return ', '.join(f'{name} ({why})' for name, why in rows[:n])+(f' and {len(rows)-n} more' if len(rows) > n else '')
-def _leak_message(found, n):
-    some = ', '.join(f'{a} is {b}' for a, b in found[:3])+(f' and {len(found)-3} more' if len(found) > 3 else '')
-    return f'{len(found)} of {n} photographs belong to the benchmark sets ({some}); training on them would spoil every measurement: take them out, or leaks="skip"'
+# %% ../nbs/05_data.ipynb #059eee22
+@patch
+def _read(self:Photos, files, min_size, load, leaks, workers):
+    "Decode `files` in threads; fill `names` and `skipped`; give back the images kept."
+    def one(file):
+        name, path = file
+        try: img = load(path)
+        except UserError as e: return str(e).replace(f'{path} ', '').replace(str(path), name), None
+        if min(img.shape[-2:]) < min_size: return f'{img.shape[-1]}x{img.shape[-2]} pixels, smaller than {min_size}', None
+        return img, is_benchmark(img, path) if leaks != 'allow' else None
+    with ThreadPoolExecutor(workers or min(16, os.cpu_count() or 1)) as pool:
+        rows = list(progress(pool.map(one, files), 'reading photographs', total=len(files), leave=False))
+    rows = [(n, img, b) for (n, _), (img, b) in zip(files, rows)]
+    if leaks == 'refuse' and (found := [(n, f'is {b}') for n, _, b in rows if b]):
+        raise UserError(f'{len(found)} of {len(files)} photographs belong to the benchmark sets: {_list(found)}. Training on them would spoil every measurement; '
+                        "take them out, or call Photos with leaks='skip'")
+    self.skipped = [(n, f'is {b}, a benchmark picture' if b else img) for n, img, b in rows if b or isinstance(img, str)]
+    kept = [(n, img) for n, img, b in rows if not (b or isinstance(img, str))]
+    if not kept: raise UserError(f'none of the {len(files)} image files can be used: {_list(self.skipped)}')
+    self.names = [n for n, _ in kept]
+    return [img for _, img in kept]
 
-# %% ../nbs/05_data.ipynb #a42a2944
-class _cached:
-    "Decoded pixels in a file, valid for the same files (size and time), smallest size, loader and treatment of leaks."
+def _list(rows, n=3): return ', '.join(f'{name} ({why})' for name, why in rows[:n])+(f' and {len(rows)-n} more' if len(rows) > n else '')
+
+# %% ../nbs/05_data.ipynb #37a4445f
+@patch
+def _pack(self:Photos, imgs, device):
+    "Copy `imgs` into the buffer, one after the other; the list is emptied on the way, so that two copies of everything never coexist."
+    self.sizes = torch.tensor([tuple(i.shape[-2:]) for i in imgs])
+    ends = self.sizes.prod(1).cumsum(0)
+    self.starts = ends-self.sizes.prod(1)
+    try: self.pixels = torch.empty(int(ends[-1]), 3, dtype=torch.uint8, device=device)
+    except RuntimeError as e:
+        if 'memory' not in str(e): raise
+        raise UserError(f'{len(imgs)} photographs need {int(ends[-1])*3/1e9:.1f} GB on {device}, which are not free; keep them on the CPU or take fewer') from e
+    for i, (a, b) in enumerate(zip(self.starts.tolist(), ends.tolist())):
+        self.pixels[a:b] = imgs[i].permute(1, 2, 0).reshape(-1, 3).to(device)
+        imgs[i] = None
+
+@patch
+def __getitem__(self:Photos, i:int)->Tensor:
+    "Photograph `i` as uint8 [3, H, W], a view of the buffer."
+    a, (h, w) = int(self.starts[i]), self.sizes[i].tolist()
+    return self.pixels[a:a+h*w].view(h, w, 3).permute(2, 0, 1)
+
+@patch
+def summary(self:Photos)->str:
+    "One line: how many, how large, where; what was skipped and why."
+    line = f'{len(self)} photographs, {len(self.pixels)/1e6:.1f} Mpixel, {self.pixels.numel()/1e6:.0f} MB on {self.pixels.device}'
+    return line+(f'; skipped {len(self.skipped)}: {_list(self.skipped)}' if self.skipped else '')
+
+# %% ../nbs/05_data.ipynb #8e230ecf
+class _Cache:
+    "Decoded pixels in a .safetensors file, valid for the same files (size and time), smallest size, loader and treatment of leaks."
     def __init__(self, path, files, more):
         stat = [(n, s.st_size, s.st_mtime_ns) for n, p in files for s in [p.stat()]]
         self.path, self.key = Path(path).expanduser(), hashlib.sha256(repr((stat, more)).encode()).hexdigest()
@@ -232,9 +241,9 @@ class _cached:
             with safe_open(self.path, 'pt', device=str(device)) as f:
                 meta = f.metadata() or {}
                 if meta.get('key') != self.key: return False
-                photos.pixels, sizes = f.get_tensor('pixels'), f.get_tensor('sizes').cpu()
+                photos.pixels, photos.sizes = f.get_tensor('pixels'), f.get_tensor('sizes').cpu()
         except (OSError, SafetensorError): return False
-        photos.sizes, photos.starts = sizes, sizes.prod(1).cumsum(0)-sizes.prod(1)
+        photos.starts = photos.sizes.prod(1).cumsum(0)-photos.sizes.prod(1)
         photos.names, photos.skipped = json.loads(meta['names']), [tuple(r) for r in json.loads(meta['skipped'])]
         return True
     def save(self, photos):
@@ -250,14 +259,14 @@ def bundled(
     "The photographs that ship with the project (origins and licences: data/README.md)."
     return Photos([p for n, p in image_files(data_path('images')) if not (train and n in HELD_OUT)], device=device)
 
-# %% ../nbs/05_data.ipynb #3ea01f1a
+# %% ../nbs/05_data.ipynb #cec2c8f4
 class Crops:
-    "Random crops and their low-resolution versions, made on the photographs' device; a pure function of (seed, step), so that a resumed run sees what it would have seen."
+    "Random crops and their low resolution, made on the photographs' device; a pure function of (seed, step), so that a resumed run sees what it would have seen."
     def __init__(self,
         photos:Photos,           # where from
         crop:int=96,             # side in pixels, a multiple of `scale`
         batch:int=16,            # crops per step
-        scale:int=4,             # how many times smaller the low resolution is; crops start at multiples of it
+        scale:int=4,             # how many times smaller the low resolution is; corners are multiples of it
         seed:int=0,              # another seed, other crops
         augment:bool=True,       # one of the eight orientations at random
         how:str='bicubic',       # degradation, see `downsample`
@@ -269,70 +278,61 @@ class Crops:
         places = ((photos.sizes-crop).div(scale, rounding_mode='floor')+1).clamp_min(0).numpy()   # rows and columns of legal corners
         self.cols, self.ends = places[:, 1], places.prod(1).cumsum()
         if not self.ends[-1]: raise UserError(f'no photograph is {crop} pixels high and wide; take a smaller crop or larger pictures')
-
     def __len__(self): return int(self.ends[-1])*(8 if self.augment else 1)
-    def where(self,
-        step:int,      # 0, 1, 2 ...
-    )->np.ndarray:     # int64 [batch, 4]: photograph, top, left, element of `dihedral`
-        "What `batch(step)` shows. All legal crops of all photographs are numbered; each is as likely as any other."
-        rng = np.random.Generator(np.random.Philox(key=[self.seed % 2**64, step]))
-        u = rng.random((self.batch_size*self.ranks, 2))[self.rank::self.ranks]
-        k = (u[:, 0]*self.ends[-1]).astype(np.int64)
-        photo = np.searchsorted(self.ends, k, side='right')
-        k -= np.where(photo > 0, self.ends[photo-1], 0)
-        g = (u[:, 1]*8).astype(np.int64)*self.augment
-        return np.stack([photo, k//self.cols[photo]*self.scale, k%self.cols[photo]*self.scale, g], 1)
 
-    def windows(self,
-        where:np.ndarray,   # as `where` gives it
-        margin:int=0,       # pixels around the crop; beyond the border the last pixel is repeated
-    )->Tensor:              # uint8 [B, 3, crop+2*margin, crop+2*margin], oriented
-        "Gather crops out of the flat buffer: one index per pixel, the orientation inside the index arithmetic."
-        ph, n = self.photos, self.crop+2*margin
-        photo = torch.from_numpy(where[:, 0])
-        t = torch.cat([ph.starts[photo, None], ph.sizes[photo], torch.from_numpy(where[:, 1:])], 1).to(ph.device, non_blocking=True)
-        start, h, w, top, left, g = (v[:, None, None] for v in t.unbind(1))
-        i = torch.arange(n, device=ph.device); a, b = i[:, None], i[None, :]
-        turn = g >= 4
-        r, c = torch.where(turn, b, a), torch.where(turn, a, b)          # the transpose comes last, so its index change comes first
-        r = torch.where(g & 2 > 0, n-1-r, r)+top-margin
-        c = torch.where(g & 1 > 0, n-1-c, c)+left-margin
-        index = start + r.clamp_min(0).minimum(h-1)*w + c.clamp_min(0).minimum(w-1)
-        return ph.pixels[index].permute(0, 3, 1, 2)
+# %% ../nbs/05_data.ipynb #1828e60c
+@patch
+def where(self:Crops,
+    step:int,      # 0, 1, 2 ...
+)->np.ndarray:     # int64 [batch, 4]: photograph, top, left, element of `dihedral`
+    "What `batch(step)` shows; every legal crop in every orientation is equally likely."
+    rng = np.random.Generator(np.random.Philox(key=[self.seed % 2**64, step]))
+    u = rng.random((self.batch_size*self.ranks, 2))[self.rank::self.ranks]
+    k = (u[:, 0]*self.ends[-1]).astype(np.int64)
+    photo = np.searchsorted(self.ends, k, side='right')
+    k -= np.where(photo > 0, self.ends[photo-1], 0)
+    g = (u[:, 1]*8).astype(np.int64)*self.augment
+    return np.stack([photo, k//self.cols[photo]*self.scale, k%self.cols[photo]*self.scale, g], 1)
 
-    def batch(self,
-        step:int,                  # 0, 1, 2 ...
-    )->tuple[Tensor, Tensor]:      # uint8 high resolution [B, 3, crop, crop] and low [B, 3, crop/scale, crop/scale], on the photographs' device
-        "The crops of one step. The low resolution sees a margin, so it equals the cut from the whole photograph's."
-        s = self.scale
-        x = self.windows(self.where(step), margin=2*s)
-        lr = downsample(x, self.how, s)
-        return x[..., 2*s:-2*s, 2*s:-2*s].contiguous(), lr[..., 2:-2, 2:-2].contiguous()
+# %% ../nbs/05_data.ipynb #23682d12
+@patch
+def windows(self:Crops,
+    where:np.ndarray,   # int64 [B, 4] as `Crops.where` gives it
+    margin:int=0,       # pixels around the crop; beyond the border the last pixel is repeated
+)->Tensor:              # uint8 [B, 3, crop+2*margin, crop+2*margin], oriented
+    "Gather crops from the flat buffer, one address per pixel; nothing waits for the GPU."
+    ph, n = self.photos, self.crop+2*margin
+    photo = torch.from_numpy(where[:, 0])
+    t = torch.cat([ph.starts[photo, None], ph.sizes[photo], torch.from_numpy(where[:, 1:])], 1).to(ph.pixels.device, non_blocking=True)
+    start, h, w, top, left, g = (v[:, None] for v in t.unbind(1))
+    i = torch.arange(n, device=t.device)
+    row = torch.where(g & 2 > 0, n-1-i, i)+top-margin
+    col = torch.where(g & 1 > 0, n-1-i, i)+left-margin
+    row, col = start+row.clamp_min(0).minimum(h-1)*w, col.clamp_min(0).minimum(w-1)      # [B, n]: an address is row + col
+    down, across = torch.where(g >= 4, col, row), torch.where(g >= 4, row, col)          # the transpose swaps their parts
+    address = down[:, :, None]+across[:, None, :]
+    return ph.pixels.index_select(0, address.flatten()).view(*address.shape, 3).permute(0, 3, 1, 2).contiguous()
 
-# %% ../nbs/05_data.ipynb #b7faffc0
+# %% ../nbs/05_data.ipynb #b2ff037e
+@patch
+def pair(self:Crops,
+    where:np.ndarray,          # int64 [B, 4] as `Crops.where` gives it
+)->tuple[Tensor, Tensor]:      # uint8 [B, 3, crop, crop] and [B, 3, crop/scale, crop/scale]
+    "Originals and low resolution of these crops; the low resolution sees a margin of two of its pixels, as far as the kernel reaches."
+    s = self.scale
+    x = self.windows(where, margin=2*s)
+    return x[..., 2*s:-2*s, 2*s:-2*s].contiguous(), downsample(x, self.how, s)[..., 2:-2, 2:-2].contiguous()
+
+@patch
+def batch(self:Crops,
+    step:int,                  # 0, 1, 2 ...
+)->tuple[Tensor, Tensor]:      # uint8 high resolution [B, 3, crop, crop] and low [B, 3, crop/scale, crop/scale], on the photographs' device
+    "The crops of one training step: `pair(where(step))`."
+    return self.pair(self.where(step))
+
+# %% ../nbs/05_data.ipynb #1b476dd4
 def _roots(root): return [Path(r).expanduser() for r in ((root,) if root else (os.environ.get('VGGSR_DATA'), cache_path('datasets'))) if r]
 
-def benchmark(
-    name:str,                      # 'Set5', 'Set14' or 'BSD100'
-    root:Path|None=None,           # folder with Set5/HR/NAME.png and Set5/LR_bicubic_x4/NAME.png; default: VGGSR_DATA, then the cache
-    download:bool=False,           # fetch and verify it where it is missing
-    verify:bool=False,             # compare every file's SHA-256 with the published one
-)->list[tuple[str, Path, Path]]:   # name, high resolution, low resolution
-    "The files of a benchmark set. Raises `UserError`: unknown set, missing, incomplete or changed files."
-    if name not in BENCHMARKS: raise UserError(f'no benchmark set {name!r}; there are {", ".join(BENCHMARKS)}')
-    roots = _roots(root)
-    folder = next((r/name for r in roots if (r/name/'HR').is_dir()), None)
-    if folder is None and download: fetch(name, roots[0]); folder = roots[0]/name
-    if folder is None: raise UserError(f'{name} is not in {" or ".join(map(str, roots))}; `vggsr_download {name}` fetches it, or name the folder that holds {name}/HR')
-    files = _published()[name]['files']
-    rows = [(n, folder/'HR'/f'{n}.png', folder/'LR_bicubic_x4'/f'{n}.png') for n in files]
-    if lost := [p for r in rows for p in r[1:] if not p.is_file()]:
-        raise UserError(f'{len(lost)} of {2*len(rows)} files of {name} are missing, first {lost[0]}; `vggsr_download {name}` fetches what is missing')
-    if verify and (bad := [p for n, *ps in rows for k, p in zip(('HR', 'LR'), ps) if _sha256(p) != files[n][k]]):
-        raise UserError(f'{len(bad)} of {2*len(rows)} files of {name} are not the published ones, first {bad[0]}; remove them and run vggsr_download {name}')
-    return rows
-
-# %% ../nbs/05_data.ipynb #d4f168ec
 def fetch(
     name:str,                  # 'Set5', 'Set14', 'BSD100' or 'BSDS400'
     root:Path|None=None,       # where the set's folder is made; default: VGGSR_DATA, then the cache
@@ -347,20 +347,41 @@ def fetch(
         todo = [pool.submit(download, *j, desc='') for j in jobs]
         try:
             for t in progress(todo, f'{name}, {sum(f["bytes"] for f in d["files"].values())/1e6:.0f} MB', unit='file'): t.result()
-        except BaseException: pool.shutdown(wait=True, cancel_futures=True); raise
+        except BaseException: pool.shutdown(cancel_futures=True); raise
     return folder
 
-# %% ../nbs/05_data.ipynb #093a68cf
+# %% ../nbs/05_data.ipynb #fb039b1e
+def benchmark(
+    name:str,                      # 'Set5', 'Set14' or 'BSD100'
+    root:Path|None=None,           # folder with Set5/HR/NAME.png and Set5/LR_bicubic_x4/NAME.png; default: VGGSR_DATA, then the cache
+    download:bool=False,           # fetch and verify what is missing
+    verify:bool=False,             # compare every file's SHA-256 with the published one
+)->list[tuple[str, Path, Path]]:   # name, high resolution, low resolution
+    "The files of a benchmark set. Raises `UserError`: unknown set, missing, incomplete or changed files."
+    if name not in BENCHMARKS: raise UserError(f'no benchmark set {name!r}; there are {", ".join(BENCHMARKS)}')
+    roots, files = _roots(root), _published()[name]['files']
+    at = next((r for r in roots if (r/name/'HR').is_dir()), None)
+    if download: fetch(name, at or roots[0]); at = at or roots[0]
+    if at is None: raise UserError(f'{name} is not in {" or ".join(map(str, roots))}; `vggsr_download {name}` fetches it, or name the folder that holds {name}/HR')
+    rows = [(n, at/name/'HR'/f'{n}.png', at/name/'LR_bicubic_x4'/f'{n}.png') for n in files]
+    if lost := [p for r in rows for p in r[1:] if not p.is_file()]:
+        raise UserError(f'{len(lost)} of {2*len(rows)} files of {name} are missing, first {lost[0]}; `vggsr_download {name} --root {at}` fetches them')
+    if verify and (bad := [p for n, *ps in rows for k, p in zip(('HR', 'LR'), ps) if _sha256(p) != files[n][k]]):
+        raise UserError(f'{len(bad)} of {2*len(rows)} files of {name} are not the published ones, first {bad[0]}; `vggsr_download {name} --root {at}` replaces them')
+    return rows
+
+# %% ../nbs/05_data.ipynb #cca3100e
 def _weights(name):
     import torchvision.models as tv
     url = dict(vgg16=tv.VGG16_Weights, vgg19=tv.VGG19_Weights)[name].IMAGENET1K_V1.url
-    file = url.split('/')[-1]                                            # vgg19-dcbb9e9d.pth: the first digits of its SHA-256
+    file = url.split('/')[-1]                                            # vgg19-dcbb9e9d.pth
     return download(url, Path(torch.hub.get_dir())/'checkpoints'/file, sha256=file.split('-')[1].split('.')[0], desc=f'{name}, ImageNet weights')
 
 @command
 def vggsr_download(
-    names:Param('what to fetch: Set5 (1 MB), Set14 (5 MB), BSD100 (29 MB): benchmark sets; BSDS400 (29 MB): photographs to train on, for non-commercial research and education; vgg16 (550 MB), vgg19 (570 MB): ImageNet weights', str, nargs='+', opt=False),
-    root:str=None,     # folder for data sets, default: the one that VGGSR_DATA names, else the cache; weights go where torchvision keeps them
+    names:Param('what to fetch. Benchmark sets: Set5 (1 MB), Set14 (5 MB), BSD100 (29 MB). Photographs to train on: BSDS400 (29 MB, for non-commercial '
+                'research and education). ImageNet weights: vgg16 (550 MB), vgg19 (570 MB)', str, nargs='+', opt=False),
+    root:str=None,     # folder for the data sets; default: the one that VGGSR_DATA names, else the cache. Weights go where torchvision keeps them
 ):
     "Download data sets and weights, verified by SHA-256. An interrupted download goes on where it stopped. VGGSR_MIRROR=https://host takes the place of the original hosts."
     names = [names] if isinstance(names, str) else list(names)
@@ -368,34 +389,38 @@ def vggsr_download(
     if bad := [n for n in names if n not in known]: raise UserError(f'nothing called {bad[0]!r} to download; there are {", ".join(known)}')
     for n in names: print(f'{n}: {_weights(n) if n.startswith("vgg") else fetch(n, root)}, verified')
 
-# %% ../nbs/05_data.ipynb #ef8d4988
+# %% ../nbs/05_data.ipynb #4c12b925
 def _face(path, size=128):
+    "The centre square of a CelebA file (178x178 of 178x218), scaled to `size`."
     img = read_image(path)
-    h, w = img.shape[-2:]; s = min(h, w, 178)
+    h, w = img.shape[-2:]; s = min(h, w)
     top, left = (h-s)//2, (w-s)//2
     return imresize(img[:, top:top+s, left:left+s], size=(size, size))
 
+def _celeba_root(root):
+    root = Path(root).expanduser()
+    for r in (root, root/'celeba'):
+        if (r/'list_eval_partition.txt').is_file() and (r/'img_align_celeba').is_dir(): return r
+    raise UserError(f'{root} is not CelebA: it needs the folder img_align_celeba and the file list_eval_partition.txt')
+
+# %% ../nbs/05_data.ipynb #e361c77e
 def celeba(
-    root:Path,                     # folder with img_align_celeba/*.jpg and list_eval_partition.txt (or a folder celeba with these)
+    root:Path,                     # folder with img_align_celeba/*.jpg and list_eval_partition.txt (or with a folder celeba that has them)
     split:str='train',             # 'train', 'valid' or 'test'
-    device='cpu',                  # where the buffer lives: 49 kB per face, 8.0 GB for all of train
+    device='cpu',                  # where the buffer lives: 49 kB per face, 8.0 GB for all of train, 10.0 GB for all three
     max_images:int|None=None,      # take the first so many faces
     size:int=128,                  # side in pixels
     cache:Path|None=None,          # see `Photos`
 )->Photos:                         # `size` x `size` faces
-    "CelebA's aligned faces: centre 178x178 cut out, then `imresize` to `size`. Raises `UserError` for another layout or split."
+    "CelebA's aligned faces: centre square cut out, then `imresize` to `size`. Raises `UserError` for another layout or split."
     parts = dict(train='0', valid='1', test='2')
     if split not in parts: raise UserError(f'CelebA has the splits {", ".join(parts)}, not {split!r}')
-    root = Path(root).expanduser()
-    root = next((r for r in (root, root/'celeba') if (r/'list_eval_partition.txt').is_file() and (r/'img_align_celeba').is_dir()), None) or _no_celeba(root)
+    root = _celeba_root(root)
     rows = [l.split() for l in (root/'list_eval_partition.txt').read_text().splitlines() if l.strip()]
     files = [root/'img_align_celeba'/r[0] for r in rows if r[-1] == parts[split]][:max_images]
-    missing = [(p.name, 'listed but not there') for p in files if not p.is_file()]
     have = [p for p in files if p.is_file()]
-    if not have: raise UserError(f'{root} lists no {split} face that is there; unpack img_align_celeba.zip into it')
+    if not have: raise UserError(f'{root} has none of the {len(files)} {split} faces it lists; unpack img_align_celeba.zip into it')
     ph = Photos(have, device, min_size=size, load=partial(_face, size=size), leaks='allow', cache=cache, quiet=True)
-    ph.skipped = missing+ph.skipped
+    ph.skipped = [(p.name, 'listed but not there') for p in files if not p.is_file()]+ph.skipped
     if ph.skipped: print(ph.summary())
     return ph
-
-def _no_celeba(root): raise UserError(f'{root} is not CelebA: it needs the folder img_align_celeba and the file list_eval_partition.txt')
