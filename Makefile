@@ -2,13 +2,14 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
-.PHONY: help demo lab test notebooks clean
+.PHONY: help demo lab test notebooks results clean
 
 help:
 	@echo "make demo       train a small VGG-SRGAN and super-resolve a photograph with it (under 10 minutes on 2 cores)"
 	@echo "make lab        open the lessons in JupyterLab"
 	@echo "make test       run every test and every notebook (about 10 minutes on 2 cores)"
 	@echo "make notebooks  run the notebooks and store their outputs (NB='nbs/01_boltzmann.ipynb' for some)"
+	@echo "make results    measure anew what the README and the lessons quote (DATA=folder of Set5, Set14, BSD100)"
 	@echo "make clean      remove .venv and what was built"
 
 $(READY): settings.ini setup.py pyproject.toml constraints.txt
@@ -32,6 +33,12 @@ NB ?= $(sort $(wildcard nbs/*.ipynb))
 notebooks: $(READY)
 	@for nb in $(NB); do echo $$nb; VGGSR_STILL=1 $(BIN)/jupyter nbconvert --log-level=ERROR --to notebook --execute --inplace $$nb && $(BIN)/nbdev_clean --fname $$nb || exit 1; done
 	@$(BIN)/nbdev_export
+
+DATA ?= ../shared/datasets
+results: $(READY)
+	@$(BIN)/vggsr_demo --fresh --results data/results
+	@$(BIN)/vggsr_eval --method bicubic --data Set5,Set14,BSD100 --root $(DATA) --out out/bicubic && cp out/bicubic/table.json data/results/bicubic.json
+	@$(BIN)/python benchmarks/lessons.py
 
 clean:
 	rm -rf .venv build dist *.egg-info _docs _proc
