@@ -1,6 +1,6 @@
 """How do copies and target change the energy? Decoders trained on the bundled photographs, asked about held-out ones; data/results/uae_skips.json.
 
-usage: python benchmarks/uae_skips.py [--steps 400] [--seeds 3] [--device cpu]
+usage: python benchmarks/uae_skips.py [--steps 200] [--seeds 3] [--device cpu]
 """
 import argparse, time
 import torch
@@ -13,17 +13,17 @@ from vggsr_nb.vgg_uae import VGGUAE, degraded, fit_decoder
 p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 p.add_argument('--encoder', default='mini')
 p.add_argument('--weights', default=None)
-p.add_argument('--steps', type=int, default=400)
+p.add_argument('--steps', type=int, default=200)
 p.add_argument('--seeds', type=int, default=3)
 p.add_argument('--crop', type=int, default=64)
-p.add_argument('--batch', type=int, default=8)
+p.add_argument('--batch', type=int, default=4)
 p.add_argument('--device', default=str(default_device()))
 a = p.parse_args()
 
 enc = VGG(a.encoder, a.weights).to(a.device)
 photos, held = bundled(a.device), bundled(a.device, train=False)
 tests = [held[i] for i, n in enumerate(held.names) if n in HELD_OUT]
-tests = [t[:, y:y+96, x:x+96] for t in tests for y in range(16, t.shape[1]-96, 96) for x in range(16, t.shape[2]-96, 96)]
+tests = [t[:, y:y+96, x:x+96] for t in tests for y in range(16, t.shape[1]-96, 128) for x in range(16, t.shape[2]-96, 128)]
 kinds = degraded(to_net(torch.stack(tests)))
 variants = {f'image, {n} copies': dict(skips=n) for n in (4, 3, 2, 1, 0)} | {f'features, {n} copies': dict(skips=n, target='features') for n in (4, 0)}
 
