@@ -53,7 +53,7 @@ def _enlarge(net, x, ensemble, device):
     if x.dtype == torch.uint8: y = y.round()
     return y.view(*x.shape[:-2], *y.shape[-2:]).to(x)
 
-# %% ../nbs/18_upscale.ipynb #1542a5dc
+# %% ../nbs/18_upscale.ipynb #238c6048
 def upscale_tiled(
     net,                       # any network that maps float [B, 3, h, w] in [-1, 1] to [B, 3, scale*h, scale*w]; in eval mode
     lr:Tensor,                 # uint8 or float in [-1, 1], [..., 3 or 1, h, w]
@@ -61,7 +61,7 @@ def upscale_tiled(
     overlap:int|None=None,     # margin in small pixels; default: the network's reach, which leaves no seam
     scale:int=4,               # how many times the network enlarges
     ensemble:bool=False,       # `self_ensemble` in each tile
-    desc:str='enlarging',      # beside the progress bar
+    desc:str='enlarging',      # beside the progress bar; '' for none
 )->Tensor:                     # [..., 3 or 1, scale*h, scale*w], dtype and device of `lr`
     "Enlarge in tiles. ValueError for a network in training mode, or of another scale, or of unknown reach without `overlap`."
     if lr.dim() < 3 or lr.shape[-3] not in (1, 3) or not lr.numel(): raise ValueError(f'upscale_tiled wants [..., 3 or 1, h, w], got {tuple(lr.shape)}')
@@ -72,13 +72,13 @@ def upscale_tiled(
     jobs = [(r, c) for r in cuts(lr.shape[-2], th, o) for c in cuts(lr.shape[-1], tw, o)]
     out = torch.empty(*lr.shape[:-2], s*lr.shape[-2], s*lr.shape[-1], dtype=lr.dtype, device=lr.device)
     with torch.no_grad():
-        for (a, b, top, end), (c, d, left, right) in progress(jobs, desc, leave=False):
+        for (a, b, top, end), (c, d, left, right) in progress(jobs, desc, leave=False) if desc and len(jobs) > 1 else jobs:
             y = _enlarge(net, lr[..., top:end, left:right], ensemble, device)
             if y.shape[-2:] != (s*(end-top), s*(right-left)): raise ValueError(f'the network does not enlarge {s} times: {end-top}x{right-left} became {tuple(y.shape[-2:])}')
             out[..., s*a:s*b, s*c:s*d] = y[..., s*(a-top):s*(b-top), s*(c-left):s*(d-left)]
     return out
 
-# %% ../nbs/18_upscale.ipynb #878229aa
+# %% ../nbs/18_upscale.ipynb #39048570
 def seam(
     net,               # a network whose reach is known, in eval mode
     lr:Tensor,         # uint8 or float in [-1, 1], [..., 3 or 1, h, w]
@@ -92,7 +92,7 @@ def seam(
     mid, half = [n//2 for n in lr.shape[-2:]], [min(n//2, R+around) for n in lr.shape[-2:]]
     if not min(half): return 0.                                                    # one pixel wide: nothing to cut
     win = lr[..., mid[0]-half[0]:mid[0]+half[0], mid[1]-half[1]:mid[1]+half[1]]
-    d = upscale_tiled(net, win, tuple(half), overlap, s)-upscale_tiled(net, win, 2*max(half), 0, s)
+    d = upscale_tiled(net, win, tuple(half), overlap, s, desc='')-upscale_tiled(net, win, 2*max(half), 0, s, desc='')
     (a, b), (c, e) = [(s*max(0, h-around), s*(h+around)) for h in half]            # further out the window's own border shows
     return float(d[..., a:b, c:e].abs().max()*127.5)
 
@@ -168,7 +168,7 @@ def _seam_note(m, src, overlap, tile):
     if max(lr.shape[-2:]) <= tile: return ''
     return f'; margin {overlap} of {reach(m.net)}: a seam differs by up to {seam(m.net, lr, overlap):.2f} of 255 levels (measured in the middle)'
 
-# %% ../nbs/18_upscale.ipynb #88e4d6fa
+# %% ../nbs/18_upscale.ipynb #4e268354
 @command
 def vggsr_upscale(
     inputs:Param('photographs, or folders of photographs', str, nargs='+', opt=False),
@@ -179,7 +179,7 @@ def vggsr_upscale(
     ensemble:bool=False,    # mean over eight flips and turns: eight times slower, a little nearer to the truth
     device:str='',          # cpu or cuda (default: the GPU where there is one)
 ):
-    "Enlarge photographs 4 times, tile by tile, so that memory does not depend on their size. Transparency is kept, grey stays grey."
+    "Enlarge photographs 4 times, tile by tile, so that only the result must fit in memory. Transparency is kept, grey stays grey."
     if tile < 1 or (overlap or 0) < 0: raise UserError(f'tile must be at least 1 and overlap at least 0, got {tile} and {overlap}')
     jobs = _plan([inputs] if isinstance(inputs, (str, Path)) else inputs, out)
     m, said = _choose(model, pick_device(device))
