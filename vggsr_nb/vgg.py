@@ -3,33 +3,36 @@
 # %% auto #0
 __all__ = ['VGG22', 'VGG54', 'vgg_layers', 'find_weights', 'VGG', 'content_loss', 'feature_distance']
 
-# %% ../nbs/10_vgg.ipynb #b0ddcf92
+# %% ../nbs/10_vgg.ipynb #abb3f4cb
 import hashlib, os
 from collections.abc import Mapping
 from pathlib import Path
 import torch, torch.nn.functional as F
+from fastcore.basics import patch
 from torch import Tensor, nn
 from .core import *
 
-# %% ../nbs/10_vgg.ipynb #ed037384
+# %% ../nbs/10_vgg.ipynb #4a9dacea
 _PLANS = dict(vgg16=((64, 2), (128, 2), (256, 3), (512, 3), (512, 3)),      # per stage: channels, convolutions
               vgg19=((64, 2), (128, 2), (256, 4), (512, 4), (512, 4)),
               mini= ((16, 2), (32, 2),  (64, 4),  (128, 4), (128, 4)))
-_HUB = dict(vgg16='vgg16-397923af.pth', vgg19='vgg19-dcbb9e9d.pth')        # torchvision's ImageNet weights; sha256 starts with the hex digits
+_HUB = dict(vgg16='vgg16-397923af.pth', vgg19='vgg19-dcbb9e9d.pth')        # torchvision's ImageNet weights; the digits begin their sha256
 VGG22, VGG54 = 'relu2_2', 'conv5_4'                                        # SRGAN's two content layers, in our names
 
 def vgg_layers(
     name:str,      # 'vgg19', 'vgg16' or 'mini'
-)->list[str]:      # conv1_1, relu1_1, conv1_2, relu1_2, pool1, ... in torchvision's order: position i is `features.i`
+)->list[str]:      # conv1_1, relu1_1, conv1_2, relu1_2, pool1, ... position i is torchvision's `features.i`
     "The names of an encoder's layers, shallow to deep. Raises `UserError` for an unknown encoder."
     if name not in _PLANS: raise UserError(f"no encoder called '{name}'; there are {', '.join(sorted(_PLANS))}")
     return [l for i, (_, n) in enumerate(_PLANS[name], 1) for l in [f'{kind}{i}_{j}' for j in range(1, n+1) for kind in ('conv', 'relu')]+[f'pool{i}']]
 
-# %% ../nbs/10_vgg.ipynb #043af2e2
+def _width(name, layer): return _PLANS[name][int(layer[4])-1][0]
+
+# %% ../nbs/10_vgg.ipynb #41a7024f
 def _in_folder(name, folder):
     "The best file for `name` in `folder`: complete ones before truncated ones; None if there is none."
     names = [f'{name}.safetensors', f'{name}_features.safetensors', _HUB.get(name, ''), f'{name}.pth']
-    found = [folder/n for n in names if n and (folder/n).is_file()] or sorted([*folder.glob(f'{name}_*.safetensors'), *folder.glob(f'{name}-*.pth')])
+    found = [folder/n for n in names if n and (folder/n).is_file()] or sorted([*folder.glob(f'{name}_features*.safetensors'), *folder.glob(f'{name}-*.pth')])
     return found[0] if found else None
 
 def find_weights(
@@ -42,151 +45,158 @@ def find_weights(
         if not given: continue
         p = Path(given).expanduser()
         if p.is_file() and where == 'given': return p, where
-        if not p.is_dir(): raise UserError(f'{"--weights" if where == "given" else where} names {p}, which does not exist; give a file or a folder with weights of {name}')
+        if not p.is_dir(): raise UserError(f"{'weights' if where == 'given' else where} names {p}, which is not there; give a folder with the weights of {name}")
         if f := _in_folder(name, p): return f, where
-        if where == 'given': raise UserError(f'no weights of {name} in the folder {p}; expected {name}_features.safetensors or {_HUB.get(name, "mini.safetensors")}')
+        if where == 'given': raise UserError(f"no weights of {name} in {p}; expected {_HUB.get(name, 'mini.safetensors')} or {name}_features.safetensors")
     if name == 'mini': return data_path('models', 'mini.safetensors'), 'data/models'
+    return _from_torchvision(name)
+
+# %% ../nbs/10_vgg.ipynb #1d1a7fc6
+def _from_torchvision(name):
     cached = Path(torch.hub.get_dir())/'checkpoints'/_HUB[name]
     if cached.is_file(): return cached, "torchvision's cache"
-    from vggsr_nb.data import download
+    from vggsr_nb.data import download                    # here, so that importing this module costs nothing
     return download(f'https://download.pytorch.org/models/{_HUB[name]}', cached, sha256=_HUB[name][6:14], desc=f'ImageNet weights of {name}'), 'download'
 
-# %% ../nbs/10_vgg.ipynb #5103dbcb
+# %% ../nbs/10_vgg.ipynb #8ae981ac
 def _read(name, path):
-    "The convolutions' weights in `path`, by torchvision's keys, float32. Raises `UserError` for a missing, damaged or foreign file."
-    if not path.is_file(): raise UserError(f'no weights of {name} at {path}; give --weights FOLDER or set VGGSR_WEIGHTS')
+    "The convolutions in `path` by torchvision's keys, float32. Raises `UserError` for a missing, damaged or foreign file."
+    if not path.is_file(): raise UserError(f'no weights of {name} at {path}; name a folder that has them, or set VGGSR_WEIGHTS')
     try:
         if path.suffix == '.safetensors':
             from safetensors.torch import load_file
             state = load_file(path)
         else: state = torch.load(path, map_location='cpu', weights_only=True)
-        state = {k: v.float() for k, v in state.items() if k.startswith('features.')}
-    except UserError: raise
-    except Exception as e:
-        raise UserError(f'{path} is damaged or holds no weights ({type(e).__name__}: {(str(e).splitlines() or [""])[0][:80]}); get it again') from e
-    if not state: raise UserError(f"{path} holds no weights of a VGG: there is no 'features.0.weight' in it")
-    return state
+        return {k: v.float() for k, v in state.items() if k.startswith('features.')}
+    except Exception as e: raise UserError(f'{path} is damaged or holds no weights ({type(e).__name__}); get it again') from e
 
 def _depth(name, state, path):
-    "How many layers of `name` the weights in `state` reach; `UserError` where they belong to something else."
+    "How many layers of `name` the weights in `state` reach. Raises `UserError` where they are another network's."
     convs = {f'features.{i}': l for i, l in enumerate(vgg_layers(name)) if l.startswith('conv')}
-    wide, chans = 3, {f'features.{i}': _PLANS[name][int(l[4])-1][0] for i, l in enumerate(vgg_layers(name)) if l.startswith('conv')}
-    have = [k for k in convs if f'{k}.weight' in state and f'{k}.bias' in state]
-    if have != list(convs)[:len(have)] or set(state) != {f'{k}.{p}' for k in have for p in ('weight', 'bias')}:
+    have, wide = [k for k in convs if f'{k}.weight' in state], 3
+    if not have or have != list(convs)[:len(have)] or set(state) != {f'{k}.{p}' for k in have for p in ('weight', 'bias')}:
         raise UserError(f'{path} does not hold the layers of {name}: is it the file of another network?')
     for k in have:
-        got, want = tuple(state[f'{k}.weight'].shape), (chans[k], wide, 3, 3)
-        if got != want or state[f'{k}.bias'].shape != want[:1]:
-            raise UserError(f'{path} does not hold {name}: its {convs[k]} has shape {got}, {name} needs {want}')
-        if not (state[f'{k}.weight'].isfinite().all() and state[f'{k}.bias'].isfinite().all()): raise UserError(f'{path} is damaged: {convs[k]} is not finite')
-        wide = chans[k]
-    if len(have) == len(convs): return len(vgg_layers(name))
-    return int(have[-1].split('.')[1])+2                        # the last convolution and its ReLU
+        w, b, want = state[f'{k}.weight'], state[f'{k}.bias'], (_width(name, convs[k]), wide, 3, 3)
+        if tuple(w.shape) != want or b.shape != want[:1]: raise UserError(f'{path} does not hold {name}: its {convs[k]} is {tuple(w.shape)}, not {want}')
+        if not (w.isfinite().all() and b.isfinite().all()): raise UserError(f'{path} is damaged: {convs[k]} is not finite; get it again')
+        wide = want[0]
+    return len(vgg_layers(name)) if len(have) == len(convs) else int(have[-1].split('.')[1])+2      # its last convolution and that one's ReLU
 
-# %% ../nbs/10_vgg.ipynb #474b3952
-class VGG(nn.Module):
-    "A frozen VGG encoder: features by name, one pass, as deep as needed. Input [B, 3, H, W] in [-1, 1]. Simonyan & Zisserman 2015."
-    def __init__(self,
-        name:str='mini',              # 'mini' (narrow VGG-19, distilled), 'vgg16' or 'vgg19'
-        weights:str|Path|None=None,   # file, folder, None (see `find_weights`), or 'random': untrained, He's initialisation
-        layers=None,                  # names wanted (a name or a list); default: all that the weights reach
-    ):
-        super().__init__()
-        self.name, names = name, vgg_layers(name)
-        if weights == 'random': state, self.provenance = None, dict(encoder=name, file=None, source='random')
-        else:
-            path, source = find_weights(name, weights)
-            state = _read(name, path)
-            names = names[:_depth(name, state, path)]
-            self.provenance = dict(encoder=name, file=path.name, source=source, sha256=_sha256(path)[:16])
-        self.available = tuple(names)
-        self.layers = self._check(layers)
-        names = names[:1+max(map(names.index, self.layers))]
-        self.provenance['reaches'] = names[-1]
-        self.features = nn.Sequential(*self._modules_of(name, names))
-        if state: self.features.load_state_dict({k[9:]: v for k, v in state.items() if int(k.split('.')[1]) < len(names)})
-        mean, std = torch.tensor([.485, .456, .406]), torch.tensor([.229, .224, .225])   # ImageNet's, for values in [0, 1]
-        self.register_buffer('mean', (2*mean-1).view(1, 3, 1, 1), persistent=False)        # the same for [-1, 1]
-        self.register_buffer('std', (2*std).view(1, 3, 1, 1), persistent=False)
-        self.requires_grad_(False).eval()
-
-    @staticmethod
-    def _modules_of(name, names):
-        wide, out = 3, []
-        for l in names:
-            if l.startswith('conv'):
-                conv = nn.Conv2d(wide, wide := _PLANS[name][int(l[4])-1][0], 3, padding=1)
-                nn.init.kaiming_normal_(conv.weight, nonlinearity='relu'); nn.init.zeros_(conv.bias)
-                out.append(conv)
-            else: out.append(nn.ReLU() if l.startswith('relu') else nn.MaxPool2d(2))     # not in place: convN_M must survive its ReLU
-        return out
-
-    def _check(self, layers):
-        "Names as a tuple, shallow to deep; `UserError` where the weights do not reach them or the network has none such."
-        if layers is None: return self.available
-        wanted = {layers} if isinstance(layers, str) else set(layers)
-        if not wanted: raise ValueError('name at least one layer')
-        for l in wanted-set(self.available):
-            if l not in vgg_layers(self.name): raise UserError(f"{self.name} has no layer '{l}'; its layers are conv1_1, relu1_1, ... {vgg_layers(self.name)[-2]}, and pool1 to pool5")
-            raise UserError(f"the weights of {self.name} in {self.provenance['file']} end at {self.available[-1]}; {l} needs the full file")
-        return tuple(l for l in self.available if l in wanted)
-
-    def forward(self,
-        x:Tensor,          # images [B, 3, H, W] in [-1, 1]
-        layers=None,       # names to return; default: `self.layers`
-    )->dict:               # name -> features [B, C, h, w], shallow to deep; convN_M is before its ReLU
-        "One pass up to the deepest layer asked for."
-        wanted = self.layers if layers is None else self._check(layers)
-        if x.dim() != 4 or x.shape[1] != 3: raise ValueError(f'images must be [B, 3, H, W], got {tuple(x.shape)}')
-        if wanted[-1] not in self.available[:len(self.features)]: raise ValueError(f'{wanted[-1]} lies deeper than the layers this encoder was built for: {self.layers}')
-        x, out = (x-self.mean)/self.std, {}
-        for l, m in zip(self.available, self.features):
-            x = m(x)
-            if l in wanted: out[l] = x
-            if l == wanted[-1]: return out
-
-    def channels(self, layer:str)->int:
-        "Number of feature maps of `layer`."
-        self._check(layer); return _PLANS[self.name][int(layer[4])-1][0]
-    def stride(self, layer:str)->int:
-        "Image pixels per feature position along each axis."
-        self._check(layer); return 2**(int(layer[4])-(not layer.startswith('pool')))
-    def field(self, layer:str)->int:
-        "Receptive field: how many pixels along each axis one feature can depend on."
-        self._check(layer)
-        field, step = 1, 1
-        for l in self.available[:self.available.index(layer)+1]:
-            field += {'conv': 2, 'relu': 0, 'pool': 1}[l[:4]]*step
-            step *= 2 if l.startswith('pool') else 1
-        return field
-    def extra_repr(self): return f"name={self.name}, file={self.provenance['file']}, reaches={self.provenance['reaches']}"
+# %% ../nbs/10_vgg.ipynb #24eb4105
+def _modules(name, names):
+    "The chain of modules for `names`, He's initialisation. ReLUs not in place: convN_M must survive the ReLU that follows."
+    wide, out = 3, []
+    for l in names:
+        if l.startswith('conv'):
+            out.append(nn.Conv2d(wide, wide := _width(name, l), 3, padding=1))
+            nn.init.kaiming_normal_(out[-1].weight, nonlinearity='relu'); nn.init.zeros_(out[-1].bias)
+        else: out.append(nn.ReLU() if l.startswith('relu') else nn.MaxPool2d(2))
+    return nn.Sequential(*out)
 
 def _sha256(path):
     with open(path, 'rb') as f: return hashlib.file_digest(f, 'sha256').hexdigest()
 
-# %% ../nbs/10_vgg.ipynb #18f1be51
+# %% ../nbs/10_vgg.ipynb #7ffcaa58
+class VGG(nn.Module):
+    "A frozen VGG encoder: features by name, one pass, as deep as needed. Input [B, 3, H, W] in [-1, 1]. Simonyan & Zisserman 2015."
+    def __init__(self,
+        name:str='mini',              # 'mini' (narrow VGG-19, distilled), 'vgg16' or 'vgg19'
+        weights:str|Path|None=None,   # file, folder, None (see `find_weights`), or 'random': untrained
+        layers=None,                  # a name or names: what `forward` returns by default, and how deep the encoder is built; default: all that the weights reach
+    ):
+        super().__init__()
+        self.name, names, state = name, vgg_layers(name), None
+        self.provenance = dict(encoder=name, file=None, source='random')
+        if weights != 'random':
+            path, source = find_weights(name, weights)
+            state = _read(name, path)
+            names = names[:_depth(name, state, path)]
+            self.provenance.update(file=path.name, source=source, sha256=_sha256(path)[:16])
+        self.available = tuple(names)
+        self.layers = self._check(layers)
+        names = names[:1+names.index(self.layers[-1])]
+        self.provenance['reaches'] = names[-1]
+        self.features = _modules(name, names)
+        if state: self.features.load_state_dict({k[9:]: v for k, v in state.items() if int(k.split('.')[1]) < len(names)})
+        mean, std = torch.tensor([.485, .456, .406]), torch.tensor([.229, .224, .225])       # ImageNet's, for values in [0, 1]
+        self.register_buffer('mean', (2*mean-1).view(1, 3, 1, 1), persistent=False)            # the same for [-1, 1]
+        self.register_buffer('std', (2*std).view(1, 3, 1, 1), persistent=False)
+        self.requires_grad_(False).eval()
+
+# %% ../nbs/10_vgg.ipynb #61171504
+@patch
+def _check(self:VGG, layers):
+    "Names as a tuple, shallow to deep; `UserError` where the weights do not reach them or the network has none such."
+    if layers is None: return self.available
+    wanted, known = {layers} if isinstance(layers, str) else set(layers), vgg_layers(self.name)
+    if not wanted: raise ValueError('name at least one layer')
+    for l in sorted(wanted-set(self.available)):
+        if l not in known: raise UserError(f"{self.name} has no layer '{l}'; it has conv1_1, relu1_1, ... {known[-3]}, {known[-2]} and pool1 to pool5")
+        raise UserError(f"the weights of {self.name} in {self.provenance['file']} end at {self.available[-1]}; {l} needs the complete file")
+    return tuple(l for l in self.available if l in wanted)
+
+@patch
+def forward(self:VGG,
+    x:Tensor,          # images [B, 3, H, W] in [-1, 1]
+    layers=None,       # a name or names to return; default: `self.layers`
+)->dict:               # name -> features [B, C, h, w], shallow to deep; convN_M is before its ReLU
+    "One pass, up to the deepest layer asked for."
+    wanted = self.layers if layers is None else self._check(layers)
+    if x.dim() != 4 or x.shape[1] != 3: raise ValueError(f'images must be [B, 3, H, W], got {tuple(x.shape)}')
+    if self.available.index(wanted[-1]) >= len(self.features): raise ValueError(f'{wanted[-1]} is deeper than the layers this encoder was built for, {self.layers}')
+    x, out = (x-self.mean)/self.std, {}
+    for l, m in zip(self.available, self.features):
+        x = m(x)
+        if l in wanted: out[l] = x
+        if l == wanted[-1]: return out
+
+# %% ../nbs/10_vgg.ipynb #e8be6dab
+@patch
+def channels(self:VGG, layer:str)->int:
+    "Number of feature maps of `layer`."
+    return _width(self.name, *self._check(layer))
+
+@patch
+def stride(self:VGG, layer:str)->int:
+    "Image pixels per feature position along each axis."
+    return 2**(int(self._check(layer)[0][4])-(not layer.startswith('pool')))
+
+@patch
+def field(self:VGG, layer:str)->int:
+    "Receptive field: how many pixels along each axis one feature depends on."
+    self._check(layer)
+    size, step = 1, 1
+    for l in self.available[:self.available.index(layer)+1]:
+        size += {'conv': 2, 'relu': 0, 'pool': 1}[l[:4]]*step
+        step *= 1+l.startswith('pool')
+    return size
+
+@patch
+def extra_repr(self:VGG): return f"{self.name}, file={self.provenance['file']}, reaches={self.provenance['reaches']}"
+
+# %% ../nbs/10_vgg.ipynb #0da83b18
 def content_loss(
     a:dict,                 # features of one batch, name -> [B, C, h, w]
     b:dict,                 # features of the other
-    layers=None,            # names, or name -> weight; default: all names in `a`
+    layers=None,            # a name, names, or name -> weight; default: all names in `a`
     reduction:str='mean',   # 'mean': over batch, channels and positions of a layer; 'sum': over channels and positions, mean over the batch
 )->Tensor:                  # scalar: the layers' losses added up
     "Squared distance of features, equation (1) of the paper. Raises ValueError for another reduction, KeyError for a layer that is not there."
     if reduction not in ('mean', 'sum'): raise ValueError(f"reduction must be 'mean' or 'sum', got {reduction!r}")
     layers = [layers] if isinstance(layers, str) else layers or list(a)
-    weight = layers if isinstance(layers, Mapping) else dict.fromkeys(layers, 1.)
     def one(l):
-        se = (a[l].float()-b[l].float()).square()                  # bf16 features would lose small differences in the sum
+        se = (a[l].float()-b[l].float()).square()                  # in bf16 the sum would lose small differences
         return se.mean() if reduction == 'mean' else se.sum()/len(se)
-    return sum(w*one(l) for l, w in weight.items())
+    return sum(w*one(l) for l, w in (layers if isinstance(layers, Mapping) else dict.fromkeys(layers, 1.)).items())
 
 def feature_distance(
     a:dict,              # features of one batch, name -> [B, C, h, w]
     b:dict,              # features of the other
-    layers=None,         # names; default: all names in `a`
+    layers=None,         # a name or names; default: all names in `a`
     eps:float=1e-10,     # keeps the zero vector zero
-)->Tensor:               # [B], 0 for equal features, at most 4 per layer for opposite ones
-    "LPIPS without its learned weights: feature vectors scaled to length 1, squared distance, mean over positions, mean over layers. Zhang et al. 2018."
+)->Tensor:               # [B], 0 for equal features; per layer at most 2 after a ReLU
+    "Squared distance of features scaled to length 1, mean over positions and layers: LPIPS without learned weights. Zhang et al. 2018."
     unit = lambda f: f.float()/(f.float().square().sum(1, keepdim=True)+eps).sqrt()
     layers = [layers] if isinstance(layers, str) else layers or list(a)
     return torch.stack([(unit(a[l])-unit(b[l])).square().sum(1).mean((1, 2)) for l in layers]).mean(0)
