@@ -151,7 +151,7 @@ def forward(self:VGG,
         if l in wanted: out[l] = x
         if l == wanted[-1]: return out
 
-# %% ../nbs/10_vgg.ipynb #e8be6dab
+# %% ../nbs/10_vgg.ipynb #364ee8c4
 @patch
 def channels(self:VGG, layer:str)->int:
     "Number of feature maps of `layer`."
@@ -173,7 +173,9 @@ def field(self:VGG, layer:str)->int:
     return size
 
 @patch
-def extra_repr(self:VGG): return f"{self.name}, file={self.provenance['file']}, reaches={self.provenance['reaches']}"
+def extra_repr(self:VGG):
+    "Shown when the encoder is printed."
+    return f"{self.name}, file={self.provenance['file']}, reaches={self.provenance['reaches']}"
 
 # %% ../nbs/10_vgg.ipynb #0da83b18
 def content_loss(
