@@ -344,7 +344,7 @@ def _control(name, spec, value):
 def _show(v): return f'{v:.4g}' if isinstance(v, float) else str(v)
 def _sentence(d): return ', '.join(f'{k} = {_show(v)}' for k, v in d.items())
 
-# %% ../nbs/00_core.ipynb #fc9856e0
+# %% ../nbs/00_core.ipynb #e1c2e91d
 class Explore:
     "A plotting function with a control per parameter, a stored figure and a readout; made by `explore`."
     def __init__(self, f, controls, still, live=True):
@@ -413,7 +413,8 @@ class Explore:
         size = (sum(i.width for i in ims), max(i.height for i in ims)) if side else (max(i.width for i in ims), sum(i.height for i in ims))
         sheet, at = Image.new('RGB', size, 'white'), 0
         for i in ims: sheet.paste(i, (at, 0) if side else (0, at)); at += i.width if side else i.height
-        buf = io.BytesIO(); sheet.quantize(128).save(buf, 'png', optimize=True)   # few colours: half the bytes of the notebook
+        if sheet.getcolors(20_000): sheet = sheet.quantize(128)          # a plot, not photographs: half the bytes, nothing to see
+        buf = io.BytesIO(); sheet.save(buf, 'png', optimize=True)
         return buf.getvalue()
 
 # %% ../nbs/00_core.ipynb #0d783e8d
