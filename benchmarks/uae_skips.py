@@ -1,6 +1,6 @@
-"""How do copies and target change the energy? Decoders trained on the bundled photographs, asked about held-out ones; data/results/uae_skips.json.
+"""How do copies and target change the energy? Decoders trained on the bundled photographs, asked about held-out ones; data/results/uae_skips_ENCODER.json.
 
-usage: python benchmarks/uae_skips.py [--steps 200] [--seeds 3] [--device cpu]
+usage: python benchmarks/uae_skips.py [--encoder mini] [--weights FOLDER] [--steps 200] [--seeds 3] [--device cpu]
 """
 import argparse, time
 import torch
@@ -17,6 +17,7 @@ p.add_argument('--steps', type=int, default=200)
 p.add_argument('--seeds', type=int, default=3)
 p.add_argument('--crop', type=int, default=64)
 p.add_argument('--batch', type=int, default=4)
+p.add_argument('--width', type=int, default=16)
 p.add_argument('--device', default=str(default_device()))
 a = p.parse_args()
 
@@ -32,11 +33,11 @@ for name, kw in variants.items():
     for seed in range(a.seeds):
         crops = Crops(photos, a.crop, a.batch, seed=seed)
         seed_everything(seed)
-        uae = VGGUAE(enc, **kw).to(a.device)
+        uae = VGGUAE(enc, width=a.width, **kw).to(a.device)
         fit_decoder(uae, lambda i: to_net(crops.windows(crops.where(i))), a.steps)
         with torch.no_grad(): U = {k: torch.cat([uae(b) for b in x.split(16)]) for k, x in kinds.items()}
         row = {k: dict(mean=u.mean().item(), above_real=(u > U['real']).float().mean().item()) for k, u in U.items()}
         values.setdefault(name, []).append(row)
         print(f'{time.time()-start:6.0f} s  {name} seed {seed}: '+', '.join(f'{k} {r["mean"]:.4f} ({r["above_real"]:.2f})' for k, r in row.items()), flush=True)
-config = dict(steps=a.steps, seeds=a.seeds, crop=a.crop, batch=a.batch, lr=2e-3, test_crops=len(tests), trained_on=photos.names, tested_on=list(HELD_OUT))
-print('stored in', save_result('uae_skips', values, config, device=a.device, encoder=enc.provenance))
+config = dict(steps=a.steps, seeds=a.seeds, crop=a.crop, batch=a.batch, width=a.width, lr=2e-3, test_crops=len(tests), trained_on=photos.names, tested_on=list(HELD_OUT))
+print('stored in', save_result(f'uae_skips_{a.encoder}', values, config, device=a.device, encoder=enc.provenance))
