@@ -58,12 +58,12 @@ class Config:
         "What step `i` does: 'pretrain', 'warmup' or 'game'."
         return 'pretrain' if i < self.pretrain else 'warmup' if i < self.pretrain+self.warmup else 'game'
 
-# %% ../nbs/15_train.ipynb #e6363a37
+# %% ../nbs/15_train.ipynb #7588146d
 PRESETS = dict(
     paper=dict(amp=True),
     srresnet=dict(method='srresnet', warmup=0, steps=0, amp=True),
-    demo=dict(blocks=4, width=32, norm='none', pretrain=1200, warmup=250, steps=450, batch=8, crop=64, lr=5e-5, lr_d=1e-4, lr_pretrain=2e-3, lr_warmup=1e-3, cosine=True,
-              encoder='mini', objective=dict(eps=2e-4), log_every=10, save_every=100))   # eps: mini's features are smaller than VGG's; the logged ratio tells
+    demo=dict(blocks=4, width=32, norm='none', pretrain=1200, warmup=250, steps=300, batch=8, crop=64, lr=5e-5, lr_d=1e-4, lr_pretrain=2e-3, lr_warmup=1e-3, cosine=True,
+              encoder='mini', objective=dict(content='conv1_1,conv1_2,relu2_2', eps=3e-4), log_every=10, save_every=100))   # relu2_2 of the narrow mini alone is blind to colour and to a fine chequer
 
 def make_config(
     preset:str='demo',   # name in PRESETS
