@@ -10,14 +10,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-# %% ../nbs/09_srresnet.ipynb #dbb2d3a1
+# %% ../nbs/09_srresnet.ipynb #906aa93c
 def _conv(n_in, n_out, k, norm='none'):
-    "Convolution that keeps the size; no bias where a batch norm follows, which would subtract it again."
+    "Convolution that keeps the size, and its norm; no bias where batch norm follows, which would subtract it again."
     conv = nn.Conv2d(n_in, n_out, k, padding=k//2, bias=norm == 'none')
     return [conv] if norm == 'none' else [conv, nn.BatchNorm2d(n_out, eps=1e-5, momentum=.1)]
 
 class ResBlock(nn.Module):
-    "Ledig's residual block: conv, norm, PReLU, conv, norm, added to the input; [B, width, h, w] -> the same."
+    "Ledig's residual block: convolution, norm, PReLU, convolution, norm, added to the input; [B, width, h, w] -> the same."
     def __init__(self,
         width:int=64,         # channels
         norm:str='batch',     # 'batch' or 'none'
@@ -26,19 +26,19 @@ class ResBlock(nn.Module):
         self.body = nn.Sequential(*_conv(width, width, 3, norm), nn.PReLU(), *_conv(width, width, 3, norm))
     def forward(self, x): return x + self.body(x)
 
-# %% ../nbs/09_srresnet.ipynb #890b69e4
+# %% ../nbs/09_srresnet.ipynb #895689da
 class SRResNet(nn.Module):
-    "The generator: residual blocks at low resolution, then sub-pixel convolutions (Ledig et al. 2017, figure 4)."
+    "The generator: residual blocks at low resolution, then sub-pixel convolutions (Ledig et al. 2017, figure 4). ValueError for impossible settings."
     def __init__(self,
         blocks:int=16,        # residual blocks
         width:int=64,         # channels
-        scale:int=4,          # magnification, a power of 2
+        scale:int=4,          # magnification: 2, 4, 8 ...
         norm:str='batch',     # 'batch' as published, or 'none'
-        name:str='srresnet',  # kept in `config`
+        name:str='srresnet',  # kept in `config`, with the other settings
     ):
         super().__init__()
         stages = int(scale).bit_length()-1
-        if scale < 2 or 2**stages != scale: raise ValueError(f'scale must be 2, 4, 8, ..., got {scale}')
+        if scale < 2 or 2**stages != scale: raise ValueError(f'scale must be 2, 4, 8 ..., got {scale}')
         if norm not in ('batch', 'none'): raise ValueError(f"norm must be 'batch' or 'none', got {norm!r}")
         if blocks < 0 or width < 1: raise ValueError(f'blocks must be >= 0 and width >= 1, got {blocks} and {width}')
         self.config = dict(name=name, blocks=blocks, width=width, scale=scale, norm=norm)
@@ -54,30 +54,24 @@ class SRResNet(nn.Module):
         x = self.head(x)
         return self.tail(self.up(x + self.body(x)))
 
-# %% ../nbs/09_srresnet.ipynb #4648b378
+# %% ../nbs/09_srresnet.ipynb #b937fbb5
 def receptive_field(
-    net:SRResNet,    # anything with a `config` of SRResNet's
+    net:SRResNet,    # or anything with SRResNet's `config`
 )->int:              # radius in low-resolution pixels
     "How far away, at most, an input pixel may lie and still touch an output pixel: 2*blocks + 8 at scale 4."
-    r = 4                                                       # the last 9x9 convolution, in output pixels
-    for _ in range(int(math.log2(net.config['scale']))): r = math.ceil(r/2) + 1   # half the resolution, then a 3x3 convolution
-    return r + 1 + 2*net.config['blocks'] + 4
+    r = 4                                                                          # the last 9x9 convolution, in output pixels
+    for _ in range(int(math.log2(net.config['scale']))): r = math.ceil(r/2) + 1    # seen at half the resolution, plus a 3x3 convolution
+    return r + 1 + 2*net.config['blocks'] + 4                                      # the body's last convolution, the blocks, the head
 
-# %% ../nbs/09_srresnet.ipynb #a29ee4ef
+# %% ../nbs/09_srresnet.ipynb #272ba6e0
 def fold_bn(
-    net:SRResNet,    # trained, norm='batch'
-)->SRResNet:         # a copy with norm='none', in eval mode, same output as `net.eval()`
-    "Melt every batch norm into the convolution before it: at test time both are one linear map."
-    src = deepcopy(net).eval()
-    out = SRResNet(**{**net.config, 'norm': 'none'})
-    for p in out.parameters(): p.requires_grad_(False)
-    if net.config['norm'] == 'batch':
-        for seq in [m for m in src.modules() if isinstance(m, nn.Sequential)]:
-            mods = list(seq)
-            for i, m in enumerate(mods):
-                if isinstance(m, nn.BatchNorm2d): mods[i-1] = fuse_conv_bn_eval(mods[i-1], m)
-            kept = [m for m in mods if not isinstance(m, nn.BatchNorm2d)]
-            while len(seq): del seq[-1]
-            seq.extend(kept)
-    out.load_state_dict(src.state_dict())
-    return out.to(next(net.parameters())).eval().requires_grad_(next(net.parameters()).requires_grad)
+    net:SRResNet,    # trained, with any norm
+)->SRResNet:         # a copy with norm='none', in eval mode, that gives what `net.eval()` gives
+    "Melt every batch norm into the convolution before it: at test time the two are one linear map."
+    out, fused = SRResNet(**{**net.config, 'norm': 'none'}).to(next(net.parameters())), []
+    layers = lambda m: [l for l in m.modules() if isinstance(l, (nn.Conv2d, nn.BatchNorm2d, nn.PReLU))]     # in the order of their use
+    for l in layers(deepcopy(net).eval()):
+        if isinstance(l, nn.BatchNorm2d): fused[-1] = fuse_conv_bn_eval(fused[-1], l)
+        else: fused.append(l)
+    for a, b in zip(layers(out), fused, strict=True): a.load_state_dict(b.state_dict())
+    return out.eval()
