@@ -146,14 +146,15 @@ def save_table(
     with atomic_write(out/'table.md') as tmp: tmp.write_text(as_markdown(means)+'\n')
     save_result('table', {d: {m: v for (dd, m), v in means.items() if dd == d} for d, _ in means}, folder=out, **more)
 
-# %% ../nbs/16_evaluate.ipynb #463f3d2d
+# %% ../nbs/16_evaluate.ipynb #66d6f85e
 def sharpest_box(
     hr:Tensor,        # uint8 [C, H, W]
     size:int=64,      # side of the square, a multiple of 4
 )->tuple[int, int]:   # top, left
     "Where a picture has the most detail: the square worth zooming into."
     g = hr.float().mean(0)
-    detail = (g[1:, 1:]-g[:-1, 1:]).abs()+(g[1:, 1:]-g[1:, :-1]).abs()
+    detail = torch.zeros_like(g)
+    detail[1:, 1:] = (g[1:, 1:]-g[:-1, 1:]).abs()+(g[1:, 1:]-g[1:, :-1]).abs()
     score = nn.functional.avg_pool2d(detail[None], size, stride=8)[0]
     top, left = divmod(score.argmax().item(), score.shape[1])
     return top*8, left*8
