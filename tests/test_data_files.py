@@ -24,3 +24,10 @@ def test_listed_with_licence_and_hash(path):
     with Image.open(path) as im:
         assert im.mode == 'RGB' and min(im.size) >= 256 and max(im.size) <= 512 and not any(s % 4 for s in im.size)
         assert set(im.info) == set()
+
+@pytest.mark.parametrize('folder', ['models', 'results'])
+def test_every_shipped_file_is_explained(folder):
+    text = (DATA/'README.md').read_text(encoding='utf-8').split(f'## `{folder}/`')[1].split('\n## ')[0]
+    for p in (DATA/folder).iterdir():
+        assert f'| {p.name} |' in text
+        if folder == 'models': assert hashlib.sha256(p.read_bytes()).hexdigest() in text
