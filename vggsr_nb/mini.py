@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from .core import *
 from .vgg import *
 
-# %% ../nbs/10a_mini.ipynb #4a7bc923
+# %% ../nbs/10a_mini.ipynb #52520032
 def _resize(x, size): return F.interpolate(x[None], size, mode='bicubic', antialias=True)[0]
 
 def _blur(x, sigma):
@@ -32,6 +32,7 @@ def _shift(x, px):
     r, (h, w) = abs(px), x.shape[-2:]
     return F.pad(x[None], (r, r, r, r), mode='replicate')[0, :, r:r+h, r-px:r-px+w]
 
+# %% ../nbs/10a_mini.ipynb #d823d62a
 SPOIL = dict(blur=_blur, jpeg=_jpeg, shift=_shift,
              noise=lambda x, sigma, g=None: x+sigma*torch.randn(x.shape, generator=g),
              bicubic=lambda x, factor: _resize(_resize(x, [max(4, int(s/factor)) for s in x.shape[-2:]]), x.shape[-2:]),
@@ -111,7 +112,7 @@ class Distiller(nn.Module):
         miss, far = torch.stack(miss), torch.stack(far)
         return miss.mean()+pair*far.mean(), miss.detach(), far.detach()
 
-# %% ../nbs/10a_mini.ipynb #cb825914
+# %% ../nbs/10a_mini.ipynb #9f2fbe0b
 def _photos(crops, step): return crops.windows(crops.where(step))     # without the low resolution that `batch` also makes
 def _stack(hr, seed):
     "A batch for the distiller: photographs and their spoiled copies, in [-1, 1]."
@@ -132,6 +133,7 @@ def _ridge(a, y, weight=1e-3):
     gram = a.T@a
     return torch.linalg.solve(gram+weight*gram.diagonal().mean()*torch.eye(len(gram), dtype=gram.dtype, device=gram.device), a.T@y.double()).float()
 
+# %% ../nbs/10a_mini.ipynb #45780db4
 @torch.no_grad()
 def warm_start(
     student:VGG,        # its weights are replaced
@@ -160,6 +162,7 @@ def warm_start(
             m.weight.copy_((w[:-1]*gain).T.view_as(m.weight)); m.bias.copy_(mean-gain*p.mean(0))
         h = m(h)
 
+# %% ../nbs/10a_mini.ipynb #b3e76bf1
 @torch.no_grad()
 def calibrate(
     d:Distiller,        # its units and maps are set, its student is filled by `warm_start`
@@ -261,22 +264,23 @@ def _ship(run, out, more):
     save_model(out, run.d.student.state_dict(), dict(name=run.cfg['student']), half=True, **run.cfg, **more)
     Path(f'{out}.ckpt').unlink(missing_ok=True)
 
-# %% ../nbs/10a_mini.ipynb #db68cfc6
+# %% ../nbs/10a_mini.ipynb #37ed2a88
 PAIRS = [('blur', 1.), ('blur', 2.), ('noise', 8.), ('noise', 20.), ('jpeg', 40), ('jpeg', 10), ('shift', 1), ('shift', 3),
          ('bicubic', 2.), ('bicubic', 4.), ('brightness', 15.), ('brightness', 40.)]
 
 def spoiled_pairs(
     files,          # paths of photographs the student was not trained on, e.g. BSD100
     crop:int=96,    # pixels, from the middle
+    ways=PAIRS,     # kinds and amounts
 ):                  # yields (photograph [3, H, W], its spoiled copies [12, 3, H, W]), uint8
-    "Each photograph's middle and its twelve copies, spoiled as `PAIRS` says."
+    "Each photograph's middle and its copies, spoiled as `ways` says."
     from vggsr_nb.images import read_image
     for i, f in enumerate(files):
         img = read_image(f); y, x = ((s-crop)//2 for s in img.shape[1:])
         if min(y, x) < 0: continue
         img = img[:, y:y+crop, x:x+crop]
         g = torch.Generator().manual_seed(i)
-        yield img, torch.stack([spoil(img, k, a, g) for k, a in PAIRS])
+        yield img, torch.stack([spoil(img, k, a, g) for k, a in ways] or [img])
 
 def rank_correlation(
     a,           # numbers
@@ -288,7 +292,7 @@ def rank_correlation(
         return (n.cumsum(0)-(n-1)/2)[inv].double()
     return float(torch.corrcoef(torch.stack([ranks(a), ranks(b)]))[0, 1])
 
-# %% ../nbs/10a_mini.ipynb #1f45f3aa
+# %% ../nbs/10a_mini.ipynb #5afb8dfc
 @torch.no_grad()
 def distances(
     enc:VGG,    # any encoder
@@ -317,11 +321,11 @@ def explained(
             a, y = (torch.cat([e(xs, l)[l] for xs in h.split(8)]).permute(0, 2, 3, 1).flatten(0, 2) for e, l in ((student, s), (teacher, t)))
             at = torch.randperm(len(a), generator=g)[:rows]; halves.append((a[at], y[at]))
         (a, y), (a2, y2) = halves
-        w = _ridge(a, y)
+        w = _ridge(a, y, 1e-2)
         out[t] = float(1-(y2-a2@w[:-1]-w[-1]).square().sum()/(y2-y2.mean(0)).square().sum())
     return out
 
-# %% ../nbs/10a_mini.ipynb #4017acbc
+# %% ../nbs/10a_mini.ipynb #1e2173b7
 @torch.no_grad()
 def speed(
     enc:VGG,         # any encoder
@@ -341,7 +345,7 @@ def judge(
     teacher:VGG,    # the real one
     lpips,          # `metrics.Lpips`, or any distance (batch, batch) -> [B]
     files,          # photographs neither was taught on
-    crop:int=96,    # pixels, from the middle
+    crop:int=96,    # pixels, from the middle; twice that for the share explained, which needs many positions
 )->dict:            # rank correlations with LPIPS, share explained per depth, seconds, and the distances themselves
     "Does the student feel what LPIPS feels? Everything that `data/results/mini.json` holds."
     from vggsr_nb.metrics import psnr
@@ -356,5 +360,5 @@ def judge(
             dict(student=d['all'], teacher=dt['all'], mse=mse, psnr=db).items()}
     return dict(pairs=len(truth), rank=rank, rank_per_depth={l: rank_correlation(v, truth) for l, v in d.items() if l != 'all'},
                 depth_against_teacher={l: rank_correlation(d[l], dt[t]) for l, t in zip(stage_ends(student), stage_ends(teacher))},
-                explained=explained(student, teacher, [p for p, _ in pairs]), lpips=[round(v, 4) for v in truth],
+                explained=explained(student, teacher, [p for p, _ in spoiled_pairs(files, 2*crop, ways=())]), lpips=[round(v, 4) for v in truth],
                 student=[round(v, 4) for v in d['all']], mse=[round(v, 1) for v in mse])
