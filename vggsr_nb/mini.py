@@ -69,7 +69,7 @@ def spoil_batch(
         out.append(img)
     return torch.stack(out)
 
-# %% ../nbs/10a_mini.ipynb #3b663c6e
+# %% ../nbs/10a_mini.ipynb #d7487b9f
 def stage_ends(
     enc:VGG,      # an encoder, perhaps truncated
 )->list[str]:     # of vgg16: relu1_2, relu2_2, relu3_3, relu4_3, relu5_3
@@ -95,22 +95,24 @@ class Distiller(nn.Module):
         for i, m in enumerate(self.maps):                       # the teacher's mean per channel and spread per depth: targets of mean 0 and variance 1
             self.register_buffer(f'mean{i}', torch.zeros(1, m.out_channels, 1, 1)); self.register_buffer(f'std{i}', torch.ones(()))
 
-    def forward(self,
-        x:Tensor,          # [2B, 3, H, W]: photographs, then the same photographs spoiled
-        target:dict,       # the teacher's features of x
-        pair:float=1.,     # weight of the distances between photograph and spoiled photograph
-        phase:int=0,       # which positions of the two shallow depths to compare: 1 in 16 and 1 in 4 are enough, and halve the cost
-    ):                     # loss, and per depth: unexplained share of the teacher's variance, squared error of log distance
-        "Regress the teacher's features, and how far each photograph moves when it is spoiled."
-        f, miss, far = self.student(x, [s for s, _ in self.pairs]), [], []
-        for i, ((s, t), n) in enumerate(zip(self.pairs, (4, 2, 1, 1, 1))):
-            got, want = (o[..., phase//n%n::n, phase%n::n] for o in (f[s], target[t]))
-            want = (want.float()-getattr(self, f'mean{i}'))/getattr(self, f'std{i}')
-            miss.append((self.maps[i](got).float()-want).square().mean())
-            ds, dt = (_apart(o[..., phase//n%n::n, phase%n::n].float()) for o in (f[s], target[t]))
-            far.append(F.smooth_l1_loss((ds+1e-3).log(), (dt+1e-3).log()))
-        miss, far = torch.stack(miss), torch.stack(far)
-        return miss.mean()+pair*far.mean(), miss.detach(), far.detach()
+# %% ../nbs/10a_mini.ipynb #f8d7395b
+@patch
+def forward(self:Distiller,
+    x:Tensor,          # [2B, 3, H, W]: photographs, then the same photographs spoiled
+    target:dict,       # the teacher's features of x
+    pair:float=1.,     # weight of the distances between photograph and spoiled photograph
+    phase:int=0,       # which positions of the two shallow depths to compare: 1 in 16 and 1 in 4 are enough, and halve the cost
+):                     # loss, and per depth: unexplained share of the teacher's variance, squared error of log distance
+    "Regress the teacher's features, and how far each photograph moves when it is spoiled."
+    f, miss, far = self.student(x, [s for s, _ in self.pairs]), [], []
+    for i, ((s, t), n) in enumerate(zip(self.pairs, (4, 2, 1, 1, 1))):
+        got, want = (o[..., phase//n%n::n, phase%n::n] for o in (f[s], target[t]))
+        want = (want.float()-getattr(self, f'mean{i}'))/getattr(self, f'std{i}')
+        miss.append((self.maps[i](got).float()-want).square().mean())
+        ds, dt = (_apart(o[..., phase//n%n::n, phase%n::n].float()) for o in (f[s], target[t]))
+        far.append(F.smooth_l1_loss((ds+1e-3).log(), (dt+1e-3).log()))
+    miss, far = torch.stack(miss), torch.stack(far)
+    return miss.mean()+pair*far.mean(), miss.detach(), far.detach()
 
 # %% ../nbs/10a_mini.ipynb #9f2fbe0b
 def _photos(crops, step): return crops.windows(crops.where(step))     # without the low resolution that `batch` also makes
@@ -133,7 +135,7 @@ def _ridge(a, y, weight=1e-3):
     gram = a.T@a
     return torch.linalg.solve(gram+weight*gram.diagonal().mean()*torch.eye(len(gram), dtype=gram.dtype, device=gram.device), a.T@y.double()).float()
 
-# %% ../nbs/10a_mini.ipynb #45780db4
+# %% ../nbs/10a_mini.ipynb #b0a6cb09
 @torch.no_grad()
 def warm_start(
     student:VGG,        # its weights are replaced
@@ -153,13 +155,12 @@ def warm_start(
                     if lt == l: break
             k = min(len(x), -(-4*rows//ht[0, 0].numel()))
             at = torch.randperm(k*ht[0, 0].numel(), generator=g)[:rows].to(x.device)
-            y = ht[:k].permute(0, 2, 3, 1).reshape(-1, ht.shape[1])[at].float()
-            a = F.unfold(h[:k], 3, padding=1).transpose(1, 2).flatten(0, 1)[at]
+            y, a = ht[:k].permute(0, 2, 3, 1).flatten(0, 2)[at].float(), F.unfold(h[:k], 3, padding=1).transpose(1, 2).flatten(0, 1)[at]
             y = y[:, _telling(y.relu(), m.out_channels)]
             w = _ridge(a, y)
-            p, mean = a@w[:-1], y.mean(0)
+            p = a@w[:-1]
             gain = y.std(0)/p.std(0).clamp_min(1e-6)          # a regression shrinks towards the mean, which is below 0: without this, deep ReLUs never fire
-            m.weight.copy_((w[:-1]*gain).T.view_as(m.weight)); m.bias.copy_(mean-gain*p.mean(0))
+            m.weight.copy_((w[:-1]*gain).T.view_as(m.weight)); m.bias.copy_(y.mean(0)-gain*p.mean(0))
         h = m(h)
 
 # %% ../nbs/10a_mini.ipynb #b3e76bf1
@@ -185,7 +186,7 @@ def calibrate(
         getattr(d, f'mean{i}').copy_(mean.view(1, -1, 1, 1)); getattr(d, f'std{i}').copy_(std)
         d.maps[i].weight.copy_(w[:-1].T[..., None, None]); d.maps[i].bias.copy_(w[-1])
 
-# %% ../nbs/10a_mini.ipynb #a0aa7ca5
+# %% ../nbs/10a_mini.ipynb #bcee7af7
 class _Run:
     "Distiller, optimiser, step and curves of one run: what a checkpoint holds."
     def __init__(self, crops, teacher, cfg):
@@ -194,32 +195,43 @@ class _Run:
             torch.manual_seed(cfg['seed'])
             self.d = Distiller(VGG(cfg['student'], 'random'), teacher).to(teacher.mean.device, memory_format=torch.channels_last)
         self.opt = torch.optim.Adam(self.d.parameters(), cfg['lr'])
-    def start(self, warm):
-        x = torch.cat([_stack(_photos(self.crops, i), i) for i in range(-(-128//self.crops.batch_size))])
-        calibrate(self.d, self.teacher, x[torch.randperm(len(x), generator=torch.Generator().manual_seed(self.cfg['seed'])).to(x.device)], warm=warm)
-    def rate(self):
-        n, i = self.cfg['steps'], self.step
-        return self.cfg['lr']*min(1, (i+1)/min(100, n/10))*(.5+.5*math.cos(math.pi*i/n))
-    def update(self, keep):
-        x = _stack(_photos(self.crops, self.step), self.cfg['seed']*1_000_003+self.step)
-        with torch.autocast(x.device.type, torch.bfloat16):
-            with torch.no_grad(): target = self.teacher(x, [t for _, t in self.d.pairs])
-            loss, miss, far = self.d(x, target, self.cfg['pair'], phase=self.step)
-        for g in self.opt.param_groups: g['lr'] = self.rate()
-        self.opt.zero_grad(); loss.backward(); nn.utils.clip_grad_norm_(self.d.parameters(), 1.); self.opt.step()
-        self.step += 1; self.acc.append([loss.item(), *miss.tolist(), *far.tolist()])
-        if not math.isfinite(self.acc[-1][0]): raise UserError(f'distillation diverged at step {self.step}; use a smaller lr than {self.cfg["lr"]}')
-        if self.step % keep == 0 or self.step == self.cfg['steps']: self.log.append([self.step, *np.mean(self.acc, 0).tolist()]); self.acc = []
 
-# %% ../nbs/10a_mini.ipynb #538a4bf1
+# %% ../nbs/10a_mini.ipynb #6ec69c8c
+@patch
+def start(self:_Run, warm):
+    "Set the units, the maps and, if wanted, the warm start, on 128 photographs of the first steps."
+    x = torch.cat([_stack(_photos(self.crops, i), i) for i in range(-(-128//self.crops.batch_size))])
+    calibrate(self.d, self.teacher, x[torch.randperm(len(x), generator=torch.Generator().manual_seed(self.cfg['seed'])).to(x.device)], warm=warm)
+
+@patch
+def rate(self:_Run):
+    "Up in 100 steps, then down along a cosine."
+    n, i = self.cfg['steps'], self.step
+    return self.cfg['lr']*min(1, (i+1)/min(100, n/10))*(.5+.5*math.cos(math.pi*i/n))
+
+@patch
+def update(self:_Run, keep):
+    "One step; every `keep` steps a point of the curves."
+    x = _stack(_photos(self.crops, self.step), self.cfg['seed']*1_000_003+self.step)
+    with torch.autocast(x.device.type, torch.bfloat16):
+        with torch.no_grad(): target = self.teacher(x, [t for _, t in self.d.pairs])
+        loss, miss, far = self.d(x, target, self.cfg['pair'], phase=self.step)
+    for g in self.opt.param_groups: g['lr'] = self.rate()
+    self.opt.zero_grad(); loss.backward(); nn.utils.clip_grad_norm_(self.d.parameters(), 1.); self.opt.step()
+    self.step += 1; self.acc.append([loss.item(), *miss.tolist(), *far.tolist()])
+    if not math.isfinite(self.acc[-1][0]): raise UserError(f'distillation diverged at step {self.step}; use a smaller lr than {self.cfg["lr"]}')
+    if self.step % keep == 0 or self.step == self.cfg['steps']: self.log.append([self.step, *np.mean(self.acc, 0).tolist()]); self.acc = []
+
+# %% ../nbs/10a_mini.ipynb #54e12f3d
 @patch
 def save(self:_Run, path):
+    "Write the checkpoint, whole or not at all."
     with atomic_write(path) as tmp:
         torch.save(dict(cfg=self.cfg, step=self.step, log=self.log, acc=self.acc, net=self.d.state_dict(), opt=self.opt.state_dict()), tmp)
 
 @patch
 def load(self:_Run, path):
-    "Raises `UserError` for a damaged checkpoint or one of another run."
+    "Read it back. Raises `UserError` for a damaged checkpoint or one of another run."
     try: c = torch.load(path, weights_only=True)
     except Exception as e: raise UserError(f'{path} is damaged or no checkpoint; delete it to start anew') from e
     if not isinstance(c, dict) or c.get('cfg') != self.cfg: raise UserError(f'{path} belongs to another run than {self.cfg}; delete it to start anew')
@@ -228,10 +240,11 @@ def load(self:_Run, path):
 
 @patch
 def curves(self:_Run):
+    "Step, loss, and per depth the share explained and the error of log distance."
     n, t = len(self.d.pairs), np.array(self.log).T.tolist()
     return dict(step=t[0], loss=t[1], layers=[l for _, l in self.d.pairs], explained=[[1-v for v in r] for r in t[2:2+n]], far=t[2+n:])
 
-# %% ../nbs/10a_mini.ipynb #d2ce0098
+# %% ../nbs/10a_mini.ipynb #3b5e8128
 def distil(
     crops,                    # `data.Crops`: photographs uint8 [B, 3, H, W], a pure function of (seed, step)
     teacher:VGG,              # frozen
@@ -259,7 +272,9 @@ def distil(
     if out and run.step == steps: _ship(run, Path(out), more)
     return run.d.student.requires_grad_(False).to(memory_format=torch.contiguous_format), run.curves() if run.log else {}
 
+# %% ../nbs/10a_mini.ipynb #9445dbc0
 def _ship(run, out, more):
+    "Weights with provenance, and the curves; the checkpoint has done its duty."
     save_result(f'{out.stem}_curves', run.curves(), run.cfg, folder=out.parent, device=run.teacher.mean.device, **more)
     save_model(out, run.d.student.state_dict(), dict(name=run.cfg['student']), half=True, **run.cfg, **more)
     Path(f'{out}.ckpt').unlink(missing_ok=True)
@@ -292,7 +307,7 @@ def rank_correlation(
         return (n.cumsum(0)-(n-1)/2)[inv].double()
     return float(torch.corrcoef(torch.stack([ranks(a), ranks(b)]))[0, 1])
 
-# %% ../nbs/10a_mini.ipynb #5afb8dfc
+# %% ../nbs/10a_mini.ipynb #99b1fc45
 @torch.no_grad()
 def distances(
     enc:VGG,    # any encoder
@@ -306,6 +321,7 @@ def distances(
         for k in ('all', *ends): out.setdefault(k, []).extend(feature_distance(a, b, None if k == 'all' else k).tolist())
     return out
 
+# %% ../nbs/10a_mini.ipynb #94a506cf
 @torch.no_grad()
 def explained(
     student:VGG,    # whose features predict
@@ -325,7 +341,7 @@ def explained(
         out[t] = float(1-(y2-a2@w[:-1]-w[-1]).square().sum()/(y2-y2.mean(0)).square().sum())
     return out
 
-# %% ../nbs/10a_mini.ipynb #1e2173b7
+# %% ../nbs/10a_mini.ipynb #edebac05
 @torch.no_grad()
 def speed(
     enc:VGG,         # any encoder
@@ -340,6 +356,7 @@ def speed(
     torch.set_num_threads(n)
     return min(t[1:])
 
+# %% ../nbs/10a_mini.ipynb #af4b366f
 def judge(
     student:VGG,    # e.g. VGG('mini')
     teacher:VGG,    # the real one
