@@ -135,7 +135,7 @@ def _ridge(a, y, weight=1e-3):
     gram = a.T@a
     return torch.linalg.solve(gram+weight*gram.diagonal().mean()*torch.eye(len(gram), dtype=gram.dtype, device=gram.device), a.T@y.double()).float()
 
-# %% ../nbs/10a_mini.ipynb #b0a6cb09
+# %% ../nbs/10a_mini.ipynb #d9c86054
 @torch.no_grad()
 def warm_start(
     student:VGG,        # its weights are replaced
@@ -157,8 +157,7 @@ def warm_start(
             at = torch.randperm(k*ht[0, 0].numel(), generator=g)[:rows].to(x.device)
             y, a = ht[:k].permute(0, 2, 3, 1).flatten(0, 2)[at].float(), F.unfold(h[:k], 3, padding=1).transpose(1, 2).flatten(0, 1)[at]
             y = y[:, _telling(y.relu(), m.out_channels)]
-            w = _ridge(a, y)
-            p = a@w[:-1]
+            w = _ridge(a, y); p = a@w[:-1]
             gain = y.std(0)/p.std(0).clamp_min(1e-6)          # a regression shrinks towards the mean, which is below 0: without this, deep ReLUs never fire
             m.weight.copy_((w[:-1]*gain).T.view_as(m.weight)); m.bias.copy_(y.mean(0)-gain*p.mean(0))
         h = m(h)
@@ -244,7 +243,7 @@ def curves(self:_Run):
     n, t = len(self.d.pairs), np.array(self.log).T.tolist()
     return dict(step=t[0], loss=t[1], layers=[l for _, l in self.d.pairs], explained=[[1-v for v in r] for r in t[2:2+n]], far=t[2+n:])
 
-# %% ../nbs/10a_mini.ipynb #3b5e8128
+# %% ../nbs/10a_mini.ipynb #5a9067c2
 def distil(
     crops,                    # `data.Crops`: photographs uint8 [B, 3, H, W], a pure function of (seed, step)
     teacher:VGG,              # frozen
@@ -269,15 +268,18 @@ def distil(
     for i in progress(range(run.step, stop or steps), f'distilling {student}', total=steps, initial=run.step):
         run.update(keep)
         if ckpt and (run.step % every == 0 or run.step in (steps, stop)): run.save(ckpt)
-    if out and run.step == steps: _ship(run, Path(out), more)
-    return run.d.student.requires_grad_(False).to(memory_format=torch.contiguous_format), run.curves() if run.log else {}
+    return _ship(run, out, more)
 
-# %% ../nbs/10a_mini.ipynb #9445dbc0
+# %% ../nbs/10a_mini.ipynb #8392f7ca
 def _ship(run, out, more):
-    "Weights with provenance, and the curves; the checkpoint has done its duty."
-    save_result(f'{out.stem}_curves', run.curves(), run.cfg, folder=out.parent, device=run.teacher.mean.device, **more)
-    save_model(out, run.d.student.state_dict(), dict(name=run.cfg['student']), half=True, **run.cfg, **more)
-    Path(f'{out}.ckpt').unlink(missing_ok=True)
+    "The student, frozen, and the curves; at the end of the run both go to files, and the checkpoint has done its duty."
+    net, curves = run.d.student.requires_grad_(False).to(memory_format=torch.contiguous_format), run.curves() if run.log else {}
+    if out and run.step == run.cfg['steps']:
+        out = Path(out)
+        save_result(f'{out.stem}_curves', curves, run.cfg, folder=out.parent, device=run.teacher.mean.device, **more)
+        save_model(out, net.state_dict(), dict(name=run.cfg['student']), half=True, **run.cfg, **more)
+        Path(f'{out}.ckpt').unlink(missing_ok=True)
+    return net, curves
 
 # %% ../nbs/10a_mini.ipynb #37ed2a88
 PAIRS = [('blur', 1.), ('blur', 2.), ('noise', 8.), ('noise', 20.), ('jpeg', 40), ('jpeg', 10), ('shift', 1), ('shift', 3),
