@@ -1,6 +1,6 @@
 """How do copies and target change the energy? Decoders trained on the bundled photographs, asked about held-out ones; data/results/uae_skips_ENCODER.json.
 
-usage: python benchmarks/uae_skips.py [--encoder mini] [--weights FOLDER] [--steps 200] [--seeds 3] [--device cpu]
+usage: python benchmarks/uae_skips.py [--encoder mini] [--weights FOLDER] [--steps 200] [--seeds 3] [--copies 4,3,2,1,0] [--device cpu]
 """
 import argparse, time
 import torch
@@ -18,6 +18,7 @@ p.add_argument('--seeds', type=int, default=3)
 p.add_argument('--crop', type=int, default=64)
 p.add_argument('--batch', type=int, default=4)
 p.add_argument('--width', type=int, default=16)
+p.add_argument('--copies', default='4,3,2,1,0', help='numbers of copies to try')
 p.add_argument('--device', default=str(default_device()))
 a = p.parse_args()
 
@@ -26,7 +27,7 @@ photos, held = bundled(a.device), bundled(a.device, train=False)
 tests = [held[i] for i, n in enumerate(held.names) if n in HELD_OUT]
 tests = [t[:, y:y+96, x:x+96] for t in tests for y in range(16, t.shape[1]-96, 128) for x in range(16, t.shape[2]-96, 128)]
 kinds = degraded(to_net(torch.stack(tests)))
-variants = {f'image, {n} copies': dict(skips=n) for n in (4, 3, 2, 1, 0)} | {f'features, {n} copies': dict(skips=n, target='features') for n in (4, 0)}
+variants = {f'image, {n} copies': dict(skips=n) for n in map(int, a.copies.split(','))} | {f'features, {n} copies': dict(skips=n, target='features') for n in map(int, a.copies.split(',')) if n in (4, 0)}
 
 values, start = {}, time.time()
 for name, kw in variants.items():

@@ -344,7 +344,7 @@ def _control(name, spec, value):
 def _show(v): return f'{v:.4g}' if isinstance(v, float) else str(v)
 def _sentence(d): return ', '.join(f'{k} = {_show(v)}' for k, v in d.items())
 
-# %% ../nbs/00_core.ipynb #e1c2e91d
+# %% ../nbs/00_core.ipynb #0bdbc818
 class Explore:
     "A plotting function with a control per parameter, a stored figure and a readout; made by `explore`."
     def __init__(self, f, controls, still, live=True):
@@ -406,15 +406,16 @@ class Explore:
         display(Image(self.stills(), alt=f'{self.f.__name__} at {"; ".join(map(_sentence, self.still))}'))
 
     def stills(self)->bytes:
-        "The stored settings side by side (below one another where they are wide), as one PNG."
+        "The stored settings side by side (below one another where they are wide), as one PNG, or JPEG where they show photographs."
         from PIL import Image
         ims = [Image.open(io.BytesIO(self.draw(s, head=True)[0])).convert('RGB') for s in self.still]
         side = sum(i.width for i in ims) <= 1500
         size = (sum(i.width for i in ims), max(i.height for i in ims)) if side else (max(i.width for i in ims), sum(i.height for i in ims))
         sheet, at = Image.new('RGB', size, 'white'), 0
         for i in ims: sheet.paste(i, (at, 0) if side else (0, at)); at += i.width if side else i.height
-        if sheet.getcolors(20_000): sheet = sheet.quantize(128)          # a plot, not photographs: half the bytes, nothing to see
-        buf = io.BytesIO(); sheet.save(buf, 'png', optimize=True)
+        buf = io.BytesIO()
+        if sheet.getcolors(20_000): sheet.quantize(128).save(buf, 'png', optimize=True)   # a plot: half the bytes, nothing to see
+        else: sheet.save(buf, 'jpeg', quality=90)                                         # photographs: a tenth
         return buf.getvalue()
 
 # %% ../nbs/00_core.ipynb #0d783e8d

@@ -323,14 +323,14 @@ class Live:
         get_plt().close(fig)
         self.last = time.monotonic()
 
-# %% ../nbs/15_train.ipynb #1e15610a
+# %% ../nbs/15_train.ipynb #fc0abc70
 def train_mini(images, out, resume, weights, steps, device):
     "Preset mini: distil the small encoder from the real VGG-16 (lesson 10a)."
     from vggsr_nb.mini import distil
     if not images: raise UserError('the small encoder needs many photographs: give --images, e.g. BSDS400 and T91 with a comma between')
     photos = Photos([f.strip() for f in images.split(',') if f.strip()], device=device, min_size=64)
     teacher = VGG('vgg16', weights or None).to(device)
-    distil(Crops(photos, crop=64, batch=12), teacher, steps or 12_000, out=out/'mini.safetensors', resume=resume, photographs=len(photos))
+    distil(Crops(photos, crop=64, batch=6), teacher, steps=steps or 5_000, out=out/'mini.safetensors', resume=resume, photographs=len(photos))
     print(f'done: {out}/mini.safetensors; use it with --encoder mini --weights {out}')
 
 # %% ../nbs/15_train.ipynb #53fd218f

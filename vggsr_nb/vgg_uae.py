@@ -4,8 +4,9 @@
 __all__ = ['uae_levels', 'Decoder', 'probe', 'fingerprint', 'per_position', 'VGGUAE', 'save_uae', 'load_uae', 'fit_decoder',
            'degraded']
 
-# %% ../nbs/12_vgg_uae.ipynb #f65f750f
+# %% ../nbs/12_vgg_uae.ipynb #c1c799e6
 import torch, torch.nn.functional as F
+from fastcore.basics import patch
 from torch import Tensor, nn
 from .core import *
 from .images import gaussian_downsample, imresize
@@ -34,7 +35,7 @@ def _which_skips(skips, levels):
     if lost := [s for s in names if s not in inner]: raise ValueError(f'no level {lost} to copy; there are {inner}')
     return [l for l in inner if l in names]
 
-# %% ../nbs/12_vgg_uae.ipynb #3b5e6919
+# %% ../nbs/12_vgg_uae.ipynb #f72e8791
 def _conv(a, b): return nn.Sequential(nn.Conv2d(a, b, 3, padding=1), nn.ReLU())
 
 class Decoder(nn.Module):
@@ -57,17 +58,19 @@ class Decoder(nn.Module):
             wide = w
         if target == 'image': self.head['image'] = nn.Conv2d(wide, 3, 3, padding=1)
 
-    def forward(self,
-        feats:dict,   # level name -> features
-    )->dict:          # 'image' -> [B, 3, H, W]; or level name -> predicted features
-        "Reconstruct; a level's features are predicted before they are copied in."
-        h, out = feats[self.bottom], {}
-        for l in reversed(self.inner):
-            h = self.up[l](h)
-            if l in self.head: out[l] = self.head[l](h)
-            if l in self.mix: h = self.mix[l](torch.cat([h, feats[l]], 1) if l in self.skips else h)
-        if self.target == 'image': out['image'] = self.head['image'](h)
-        return out
+# %% ../nbs/12_vgg_uae.ipynb #ce4a1950
+@patch
+def forward(self:Decoder,
+    feats:dict,   # level name -> features
+)->dict:          # 'image' -> [B, 3, H, W]; or level name -> predicted features
+    "Reconstruct; a level's features are predicted before they are copied in."
+    h, out = feats[self.bottom], {}
+    for l in reversed(self.inner):
+        h = self.up[l](h)
+        if l in self.head: out[l] = self.head[l](h)
+        if l in self.mix: h = self.mix[l](torch.cat([h, feats[l]], 1) if l in self.skips else h)
+    if self.target == 'image': out['image'] = self.head['image'](h)
+    return out
 
 # %% ../nbs/12_vgg_uae.ipynb #093a88a8
 @torch.no_grad()
@@ -128,9 +131,7 @@ class VGGUAE(nn.Module):
         super().train(mode); self.enc.eval()
         return self
 
-# %% ../nbs/12_vgg_uae.ipynb #e8057e67
-from fastcore.basics import patch
-
+# %% ../nbs/12_vgg_uae.ipynb #97d228dc
 @patch
 def features(self:VGGUAE,
     x:Tensor,      # images [B, 3, H, W] in [-1, 1]; padded by reflection to multiples of `self.stride`
@@ -176,7 +177,7 @@ def energy(self:VGGUAE,
     "U(x): squared error averaged over values. For the sum over an image multiply by 3*H*W (target 'image')."
     return self.map(x, feats).mean((1, 2, 3))
 
-# %% ../nbs/12_vgg_uae.ipynb #bbbb805a
+# %% ../nbs/12_vgg_uae.ipynb #3d20a857
 def save_uae(
     path,             # ends in .safetensors
     uae:VGGUAE,       # the energy; only its decoder is written
@@ -188,6 +189,7 @@ def save_uae(
                   fingerprint=fingerprint(uae.enc, uae.levels))
     save_model(path, uae.decoder.state_dict(), config, half=half, **{'encoder': uae.enc.provenance, **more})
 
+# %% ../nbs/12_vgg_uae.ipynb #c6769c0b
 def load_uae(
     path,           # what `save_uae` wrote
     enc=None,       # the same encoder, already built; default: found by name (see lesson 10)
