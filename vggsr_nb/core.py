@@ -2,9 +2,9 @@
 
 # %% auto #0
 __all__ = ['COLORS', 'DASHES', 'UserError', 'command', 'data_path', 'cache_path', 'atomic_write', 'default_device', 'pick_device',
-           'seed_everything', 'provenance', 'save_result', 'load_result', 'save_model', 'read_model', 'load_or_train',
-           'watched', 'progress', 'get_plt', 'plot_line', 'plot_band', 'to_array', 'show_images', 'show_map', 'Predict',
-           'Explore', 'explore', 'check']
+           'mixed', 'seed_everything', 'provenance', 'save_result', 'load_result', 'save_model', 'read_model',
+           'load_or_train', 'watched', 'progress', 'get_plt', 'plot_line', 'plot_band', 'to_array', 'show_images',
+           'show_map', 'Predict', 'Explore', 'explore', 'check']
 
 # %% ../nbs/00_core.ipynb #bed7b0c1
 import inspect, io, json, os, sys, time
@@ -68,7 +68,7 @@ def atomic_write(
     except OSError as e: raise UserError(f'cannot write {path}: {e.strerror or e}; choose a folder you may write to') from e
     finally: tmp.unlink(missing_ok=True) if path.parent.is_dir() else None
 
-# %% ../nbs/00_core.ipynb #62cd393b
+# %% ../nbs/00_core.ipynb #dd48ccf3
 def default_device()->torch.device:
     "The GPU where there is one, else the CPU."
     return torch.device('cuda' if torch.cuda.is_available() else 'cpu')
@@ -81,6 +81,15 @@ def pick_device(
     try: d = torch.device(name); torch.zeros(1, device=d)
     except (RuntimeError, AssertionError) as e: raise UserError(f'no device {name!r} here; use cpu'+(' or cuda' if torch.cuda.is_available() else '')) from e
     return d
+
+def mixed(
+    device,          # where the network is
+    on:bool=True,    # False: float32
+):                   # context manager
+    "bfloat16 autocast where the hardware multiplies in it: GPUs, and processors with AMX; emulated elsewhere, it is ten times slower than float32."
+    d = torch.device(device)
+    fast = d.type != 'cpu' or getattr(torch.cpu, 'get_capabilities', dict)().get('amx_bf16', False)
+    return torch.autocast(d.type, torch.bfloat16, enabled=bool(on and fast))
 
 def seed_everything(
     seed:int=0,   # any integer

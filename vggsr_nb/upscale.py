@@ -153,12 +153,10 @@ def _plan(inputs, out):
         if (other := taken.setdefault(dst.resolve(), src)) is not src: raise UserError(f'{other} and {src} would both become {dst}; enlarge them one after the other, with different --out')
     return jobs
 
-# %% ../nbs/18_upscale.ipynb #4cfa26c8
+# %% ../nbs/18_upscale.ipynb #56c903cf
 def _choose(model, device):
-    "The method for the command, and a sentence that says which."
-    if not model and 'vggsrgan' not in shipped():
-        return Method('bicubic'), 'bicubic, since no trained vggsrgan ships here: train one with vggsr_train and give its folder as --model'
-    m = load_method(model or 'vggsrgan', device)
+    "The method for the command (by default the best one that ships), and a sentence that says which."
+    m = load_method(model or next(n for n in ('vggsrgan', 'srresnet', 'srcnn', 'bicubic') if n in shipped()), device)
     return m, m.name if m.net is None else f'{m.name} on {next(m.net.parameters()).device.type}'
 
 def _seam_note(m, src, overlap, tile):
@@ -168,12 +166,12 @@ def _seam_note(m, src, overlap, tile):
     if max(lr.shape[-2:]) <= tile: return ''
     return f'; margin {overlap} of {reach(m.net)}: a seam differs by up to {seam(m.net, lr, overlap):.2f} of 255 levels (measured in the middle)'
 
-# %% ../nbs/18_upscale.ipynb #4e268354
+# %% ../nbs/18_upscale.ipynb #d0b6b51e
 @command
 def vggsr_upscale(
     inputs:Param('photographs, or folders of photographs', str, nargs='+', opt=False),
     out:str='',             # folder for the results, or the file for a single photograph (default: NAME_x4 beside each)
-    model:str='',           # bicubic, a method that ships, a .safetensors file or the folder of a run (default: vggsrgan where it ships)
+    model:str='',           # bicubic, a method that ships, a .safetensors file or the folder of a run (default: the best that ships)
     tile:int=192,           # longest side of a tile, in pixels of the small photograph; smaller needs less memory
     overlap:int=None,       # margin around a tile (default: as far as the network looks, which leaves no seam)
     ensemble:bool=False,    # mean over eight flips and turns: eight times slower, a little nearer to the truth

@@ -3,11 +3,11 @@
 # %% auto #0
 __all__ = ['CHOICES', 'Objective', 'discriminator_loss', 'generator_loss', 'VGGSRGAN']
 
-# %% ../nbs/14_vggsrgan.ipynb #9007e538
+# %% ../nbs/14_vggsrgan.ipynb #7438057c
 from dataclasses import dataclass, asdict
 import torch
 from torch import Tensor, nn
-from .core import UserError
+from .core import UserError, mixed
 from .images import to_net
 from .vgg import content_loss
 from .gradient_penalty import gradient_penalty, penalty_points
@@ -62,7 +62,7 @@ def generator_loss(
     E = E_fake.mean() if o.goal == 'minimise' else (E_fake - E_real.detach()).abs().mean()
     return E if o.sign == 'plus' else -E
 
-# %% ../nbs/14_vggsrgan.ipynb #ad51864b
+# %% ../nbs/14_vggsrgan.ipynb #9281d53e
 class VGGSRGAN:
     "Generator, VGG-UAE, their two Adams and the balance k: one call of `step` is one turn of Algorithm 1."
     def __init__(self,
@@ -79,7 +79,7 @@ class VGGSRGAN:
         self.opt_g, self.opt_d = adam(G, lr), adam(uae.decoder, self.lr_d)
         self.k, self.unit = torch.zeros((), device=self.device), torch.full((), torch.nan, device=self.device)
 
-    def autocast(self): return torch.autocast(self.device.type, torch.bfloat16, enabled=self.amp)
+    def autocast(self): return mixed(self.device, self.amp)
 
     def warmup(self, hr, lr=None):
         "One step of the decoder on originals alone (at rate `lr`, default the game's): first learn what real means. Gives back the log."
