@@ -6,13 +6,14 @@ __all__ = ['COLORS', 'DASHES', 'UserError', 'command', 'data_path', 'cache_path'
            'load_or_train', 'watched', 'progress', 'get_plt', 'plot_line', 'plot_band', 'to_array', 'show_images',
            'show_map', 'Predict', 'Explore', 'explore', 'check']
 
-# %% ../nbs/00_core.ipynb #bed7b0c1
+# %% ../nbs/00_core.ipynb #7328d0fa
 import inspect, io, json, os, sys, time
 from contextlib import contextmanager
 from functools import partial, wraps
 from pathlib import Path
 import numpy as np, torch
 from torch import Tensor, nn
+from tqdm.auto import tqdm                # here and not where it is used: it silences a warning in a way that threads undo
 
 # %% ../nbs/00_core.ipynb #a22f6cd7
 class UserError(Exception): "A mistake the user can mend; the message is one sentence: what, where, what to do."
@@ -184,7 +185,7 @@ def load_or_train(
     net.load_state_dict(state)
     return net.eval()
 
-# %% ../nbs/00_core.ipynb #543c0179
+# %% ../nbs/00_core.ipynb #59a47d95
 def watched()->bool:
     "False while notebooks are tested (IN_TEST, set by nbdev) or executed for their stored figures (VGGSR_STILL)."
     return not (os.environ.get('IN_TEST') or os.environ.get('VGGSR_STILL'))
@@ -196,7 +197,6 @@ def progress(
     **kwargs,        # passed to tqdm: unit, initial, leave ...
 ):
     "A progress bar with time left for notebook and terminal."
-    from tqdm.auto import tqdm
     return tqdm(it, desc=desc, total=total, disable=not watched(), dynamic_ncols=True, **kwargs)
 
 # %% ../nbs/00_core.ipynb #f8b3a35d

@@ -35,11 +35,12 @@ def self_ensemble(
     "Mean of the network's answers to the eight flips and turns of `x`, each turned back."
     return sum(dihedral(net(dihedral(x, g)), g, inverse=True) for g in range(8))/8
 
-# %% ../nbs/18_upscale.ipynb #e689f3a5
+# %% ../nbs/18_upscale.ipynb #30b36d48
 def reach(
     net,      # a network
 )->int:       # small pixels
     "How far the network looks. ValueError where that is not known."
+    if hasattr(net, 'reach'): return net.reach
     try: return receptive_field(net)
     except (AttributeError, KeyError, TypeError): raise ValueError('how far this network looks is not known; give overlap') from None
 
