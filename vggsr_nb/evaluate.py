@@ -277,7 +277,7 @@ def vggsr_demo(
 def vggsr_eval(
     table:bool=False,       # the paper's Table 1: every method that is there, on Set5, Set14 and BSD100
     method:str='',          # bicubic, selfexsr, a shipped method, a .safetensors file, or the folder of a run; several with commas (default: bicubic)
-    data:str='',            # Set5, Set14, BSD100 (default: Set5), Set14, BSD100, or a folder of your own originals; several with commas
+    data:str='',            # Set5, Set14, BSD100, or a folder of your own originals; several with commas (default: Set5)
     root:str='',            # folder that holds Set5, Set14, BSD100 (default: VGGSR_DATA, then what vggsr_download fetched)
     lpips:str='',           # also LPIPS, on vgg16, alexnet or vgg16,alexnet (needs their weights, see the README)
     energy:str='',          # also the energy of this energy.safetensors

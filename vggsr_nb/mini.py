@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np, torch, torch.nn.functional as F
 from fastcore.basics import patch
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_weights
 from .core import *
 from .vgg import *
 
@@ -118,8 +119,8 @@ def fold(self:Distiller)->VGG:
     "The student alone, frozen: each norm, as it stands for evaluation, becomes part of the convolution before it."
     net = copy.deepcopy(self.student).requires_grad_(False).to(memory_format=torch.contiguous_format)
     for c, n in zip((m for m in net.features if isinstance(m, nn.Conv2d)), self.norms):
-        s = n.weight/(n.running_var+n.eps).sqrt()
-        c.weight.mul_(s.view(-1, 1, 1, 1)); c.bias.copy_((c.bias-n.running_mean)*s+n.bias)
+        w, b = fuse_conv_bn_weights(c.weight, c.bias, n.running_mean, n.running_var, n.eps, n.weight, n.bias)
+        c.weight.copy_(w); c.bias.copy_(b)
     return net
 
 # %% ../nbs/10a_mini.ipynb #d87b708f

@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass, asdict
 import torch, torch.nn.functional as F
 from torch import Tensor, nn
-from .core import UserError
+from .core import UserError, mixed
 from .images import imresize
 from .vgg import content_loss
 
@@ -108,7 +108,7 @@ class SRGAN:
         self.opt_g, self.opt_d = adam(G, lr), adam(D, self.lr_d)
         self.scale = torch.full((len(self.o.layers),), self.o.scale or math.nan, device=self.device)
 
-    def autocast(self): return torch.autocast(self.device.type, torch.bfloat16, enabled=self.amp)
+    def autocast(self): return mixed(self.device, self.amp)
 
     def calibrate(self, hr, lr):
         "Set the scale of each content layer from these pictures, unless it is given or set."
