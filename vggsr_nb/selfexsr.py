@@ -70,6 +70,9 @@ class SelfEx:
     trust:float = 6e-3                   # a vote counts exp(-cost/trust) times its weight; inf: all alike, as published
     coarsest:int = -8                    # lowest level of the pyramid
     seed:int = 0                         # of the random search
+    plane_cost:float = 0.                # published: 1e-3, for sources seen in another perspective; needs vanishing points, so only 0 is taken
+    def __post_init__(self):
+        if self.plane_cost: raise ValueError('the plane term needs vanishing points, which nothing here finds; leave plane_cost at 0')
 
 # %% ../nbs/08_selfexsr.ipynb #1ea1e051
 def pyramid(
