@@ -157,16 +157,24 @@ class Lpips(nn.Module):
 
     def train(self, mode=True): return super().train(False)           # it holds dropout, which was for fitting it
 
+    def features(self,
+        x:Tensor,        # [3 or 1, H, W] or [B, 3 or 1, H, W], uint8 or float in [-1, 1]
+    )->list[Tensor]:     # five layers [B, C, h, w], the vector at each place of length 1
+        "What pictures are compared by; an original that several methods are measured against needs it once."
+        from lpips import normalize_tensor
+        if min(x.shape[-2:]) < self.smallest: raise ValueError(f'{self.name} needs at least {self.smallest}x{self.smallest} pixels, got {list(x.shape)}')
+        x = (to_net(x) if x.dtype == torch.uint8 else x).to(next(self.parameters()))
+        x = x.reshape(-1, *x.shape[-3:]).expand(-1, 3, -1, -1)
+        return [normalize_tensor(f) for f in self.net.net(self.net.scaling_layer(x))]
+
     def forward(self,
-        sr:Tensor,       # [3 or 1, H, W] or [B, 3 or 1, H, W], uint8 or float in [-1, 1]
-        hr:Tensor,       # same shape
-    )->Tensor:           # [B] distances, 0 for equal images; differentiable for float input
-        if sr.shape != hr.shape: raise ValueError(f'sr is {list(sr.shape)}, hr is {list(hr.shape)}: a measure needs equal sizes')
-        if min(sr.shape[-2:]) < self.smallest: raise ValueError(f'{self.name} needs at least {self.smallest}x{self.smallest} pixels, got {list(sr.shape)}')
-        p = next(self.parameters())
-        sr, hr = ((to_net(x) if x.dtype == torch.uint8 else x).to(p) for x in (sr, hr))
-        sr, hr = (x.reshape(-1, *x.shape[-3:]).expand(-1, 3, -1, -1) for x in (sr, hr))
-        return self.net(sr, hr).flatten()
+        sr:Tensor,         # as for `features`
+        hr:Tensor|list,    # same shape, or what `features` gave of it
+    )->Tensor:             # [B] distances, 0 for equal images; differentiable for float input
+        if isinstance(hr, Tensor):
+            if sr.shape != hr.shape: raise ValueError(f'sr is {list(sr.shape)}, hr is {list(hr.shape)}: a measure needs equal sizes')
+            hr = self.features(hr)
+        return sum(lin((a-b).square()).mean((1, 2, 3)) for lin, a, b in zip(self.net.lins, self.features(sr), hr))
 
 # %% ../nbs/06_metrics.ipynb #441cca49
 def measure(
