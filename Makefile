@@ -2,13 +2,14 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
-.PHONY: help demo lab test notebooks results clean
+.PHONY: help demo lab test notebooks models table results clean
 
 help:
 	@echo "make demo       train a small VGG-SRGAN and super-resolve a photograph with it (under 10 minutes on 2 cores)"
 	@echo "make lab        open the lessons in JupyterLab"
 	@echo "make test       run every test and every notebook (about 10 minutes on 2 cores)"
 	@echo "make notebooks  run the notebooks and store their outputs (NB='nbs/01_boltzmann.ipynb' for some)"
+	@echo "make models     train all models that ship, on a GPU, and measure them (IMAGES=folders, PRESET=cpu for what two cores can do); goes on where it stopped"
 	@echo "make results    measure anew what the README and the lessons quote (DATA=folder of Set5, Set14, BSD100)"
 	@echo "make clean      remove .venv and what was built"
 
@@ -24,7 +25,7 @@ demo: $(READY)
 	@$(BIN)/vggsr_demo
 
 lab: $(READY)
-	@$(BIN)/jupyter lab nbs/index.ipynb
+	@JUPYTER_PREFER_ENV_PATH=1 $(BIN)/jupyter lab nbs --LabApp.default_url=/lab/tree/index.ipynb $(if $(filter 0,$(shell id -u)),--allow-root) $(LAB)
 
 test: $(READY)
 	@$(BIN)/python -m pytest
@@ -34,10 +35,21 @@ notebooks: $(READY)
 	@for nb in $(NB); do echo $$nb; VGGSR_STILL=1 $(BIN)/jupyter nbconvert --log-level=ERROR --to notebook --execute --inplace $$nb && $(BIN)/nbdev_clean --fname $$nb || exit 1; done
 	@$(BIN)/nbdev_export
 
-DATA ?= ../shared/datasets
+DATA ?= $(or $(VGGSR_DATA),../shared/datasets)
+IMAGES ?= $(DATA)/BSDS400,$(DATA)/T91,$(DATA)/SunHays80
+PRESET ?= models
+TABLE := table.md table.csv table.json table.png plane.png Set5_img_003.png Set14_img_005.png BSD100_img_013.png
+models: $(READY)
+	@$(BIN)/python benchmarks/models.py --images $(IMAGES) --preset $(PRESET) --runs runs/$(PRESET)
+	@$(MAKE) --no-print-directory table
+
+table: $(READY)
+	@$(BIN)/vggsr_eval --table --root $(DATA) --pictures Set5/img_003,Set14/img_005,BSD100/img_013 --out out/table
+	@for f in $(TABLE); do cp out/table/$$f data/results/$$f || exit 1; done
+
 results: $(READY)
 	@$(BIN)/vggsr_demo --fresh --results data/results
-	@$(BIN)/vggsr_eval --method bicubic --data Set5,Set14,BSD100 --root $(DATA) --out out/bicubic && cp out/bicubic/table.json data/results/bicubic.json
+	@$(MAKE) --no-print-directory table
 	@$(BIN)/python benchmarks/lessons.py
 
 clean:
