@@ -362,7 +362,7 @@ def vggsr_eval(
     lpips:str='',           # also LPIPS, on vgg16, alexnet or vgg16,alexnet (needs their weights, see the README)
     energy:str='',          # also the energy of this energy.safetensors (with --table: of the one that ships)
     weights:str='',         # folder with the weights of the encoders, for --lpips and --energy
-    pictures:str='',        # names of the pictures to show side by side, with commas (default: the first of each set)
+    pictures:str='',        # pictures to show side by side, e.g. Set5/img_003, several with commas (default: the first of each set)
     out:str='',             # folder for table.md, table.csv, table.json and the figures; measured rows are kept there, so the same command goes on after Ctrl-C
     device:str='',          # cpu or cuda (default: the GPU where there is one)
 ):
@@ -371,8 +371,9 @@ def vggsr_eval(
     method, data = method or (','.join(shipped()) if table else 'bicubic'), data or (','.join(BENCHMARKS) if table else 'Set5')
     methods = _methods(split(method), dev)
     sets = {d: pairs_of(d, root or None) for d in split(data)}
-    known = {p[0]: p for pairs in sets.values() for p in pairs}
-    if lost := [p for p in split(pictures) if p not in known]: raise UserError(f'no picture {lost[0]!r} in {data}; there are {", ".join(list(known)[:8])} ...')
+    known = {f'{Path(d).name}/{p[0]}': p for d, pairs in sets.items() for p in pairs}
+    show = split(pictures) or [f'{Path(d).name}/{pairs[0][0]}' for d, pairs in sets.items()]
+    if lost := [p for p in show if p not in known]: raise UserError(f'no picture {lost[0]!r}; there are {", ".join(list(known)[:3])} ...')
     lp, U = _measures(table, lpips, energy, weights, dev)
     rows = {Path(d).name: evaluate(methods, pairs, lp, U, Path(out)/'rows.jsonl' if out else None, Path(d).name) for d, pairs in sets.items()}
     per_image = {(d, m): r for d, by in rows.items() for m, r in by.items()}
@@ -382,8 +383,8 @@ def vggsr_eval(
     save_table(out, means, per_image, device=dev, methods={m.name: m.meta for m in methods}, energy=None if U is None else dict(weights=weights_mark(U), encoder=U.enc.provenance),
                command=f'vggsr_eval --method {method} --data {data}')
     save_figure(table_figure(means), Path(out)/'table.png')
-    for d, p in ((d, p) for d, pairs in sets.items() for p in pairs if p[0] in (split(pictures) or [pairs[0][0]])):
-        hr, lr = read_pair(*p[1:])
-        save_figure(compare({**{m.name: m(lr) for m in methods}, 'original': hr}, energy=U), Path(out)/f'{Path(d).name}_{p[0]}.png')
+    for p in show:
+        hr, lr = read_pair(*known[p][1:])
+        save_figure(compare({**{m.name: m(lr) for m in methods}, 'original': hr}, energy=U), Path(out)/f'{p.replace("/", "_")}.png')
     if lp or U: save_figure(plane(means), Path(out)/'plane.png')
     print(f'table.md, table.csv, table.json and figures are in {out}')
