@@ -2,7 +2,7 @@
 
 # %% auto #0
 __all__ = ['LEARNED', 'ENERGY', 'CLASSICAL', 'PAPER', 'HEADS', 'weights_mark', 'Method', 'shipped', 'load_method', 'pairs_of',
-           'read_pair', 'Kept', 'evaluate', 'mean_of', 'paper_value', 'as_markdown', 'plane', 'table_figure',
+           'read_pair', 'Kept', 'evaluate', 'mean_of', 'paper_value', 'about', 'as_markdown', 'plane', 'table_figure',
            'save_table', 'sharpest_box', 'compare', 'save_figure', 'score', 'vggsr_demo', 'vggsr_eval']
 
 # %% ../nbs/16_evaluate.ipynb #df92be35
@@ -167,8 +167,20 @@ def paper_value(
     row = PAPER.get(method.split('-')[0])
     return row[list(BENCHMARKS).index(data)] if row and data in BENCHMARKS else None
 
+def about(
+    m:Method,        # a network with its model file's header
+)->str:              # empty where nothing was trained
+    "How a network came about: size, steps, crops, photographs, encoder, device, date."
+    p = m.meta.get('provenance', {}); p = p.get('trained', p)
+    s, c = p.get('settings', p), m.meta.get('config', {})
+    said = [f'{c["blocks"]} blocks of {c["width"]}' if 'blocks' in c else c.get('kernels'), *(f'{s[k]:,} steps of {n}' for k, n in (('pretrain', 'pretraining'), ('steps', 'the game' if 'pretrain' in s else 'training')) if s.get(k)),
+            f'started from {Path(s["init"]).parent.name or s["init"]}' if s.get('init') else None, f'{s["batch"]} crops of {s["crop"]}' if 'crop' in s else None, f'{p["photographs"]} photographs' if 'photographs' in p else None,
+            f'encoder {p["encoder"]["encoder"]}' if 'encoder' in p else None, p.get('device'), p.get('date')]
+    return ', '.join(filter(None, said)) if m.net is not None else ''
+
 def as_markdown(
     means:dict,      # (data, method) -> `mean_of`
+    methods=(),      # of `Method`: how each was trained is said below the table
 )->str:
     "The table as Markdown, the paper's numbers beside ours where there are any."
     keys = list(dict.fromkeys(k for m in means.values() for k in m))
@@ -178,7 +190,8 @@ def as_markdown(
         row = [data, method, *(f'{m[k]:.4f}' if k in m else '' for k in keys)]
         if paper: row.append('%.2f / %.4f' % p if (p := paper_value(method, data)) else '')
         lines.append('| '+' | '.join(row)+' |')
-    return '\n'.join(lines)
+    said = [f'{m.name}: {a}  ' for m in methods if (a := about(m))]
+    return '\n'.join([*lines, *(['', *said] if said else [])])
 
 # %% ../nbs/16_evaluate.ipynb #9e25ee28
 def plane(
@@ -222,6 +235,7 @@ def save_table(
     out:Path,          # folder
     means:dict,        # (data, method) -> `mean_of`
     per_image:dict,    # (data, method) -> rows of `evaluate`
+    methods=(),        # of `Method`: their headers go along
     **more,            # provenance
 ):
     "table.md, table.csv (one line per image) and table.json (means and provenance) in `out`."
@@ -230,8 +244,8 @@ def save_table(
     w = csv.DictWriter(text, ['data', 'method', *keys], lineterminator='\n'); w.writeheader()
     for (d, m), rows in per_image.items(): w.writerows(dict(data=d, method=m, **r) for r in rows)
     with atomic_write(out/'table.csv') as tmp: tmp.write_text(text.getvalue())
-    with atomic_write(out/'table.md') as tmp: tmp.write_text(as_markdown(means)+'\n')
-    save_result('table', {d: {m: v for (dd, m), v in means.items() if dd == d} for d, _ in means}, folder=out, **more)
+    with atomic_write(out/'table.md') as tmp: tmp.write_text(as_markdown(means, methods)+'\n')
+    save_result('table', {d: {m: v for (dd, m), v in means.items() if dd == d} for d, _ in means}, folder=out, methods={m.name: m.meta for m in methods}, **more)
 
 # %% ../nbs/16_evaluate.ipynb #66d6f85e
 def sharpest_box(
@@ -378,9 +392,9 @@ def vggsr_eval(
     rows = {Path(d).name: evaluate(methods, pairs, lp, U, Path(out)/'rows.jsonl' if out else None, Path(d).name) for d, pairs in sets.items()}
     per_image = {(d, m): r for d, by in rows.items() for m, r in by.items()}
     means = {k: mean_of(v) for k, v in per_image.items()}
-    print(as_markdown(means))
+    print(as_markdown(means, methods))
     if not out: return
-    save_table(out, means, per_image, device=dev, methods={m.name: m.meta for m in methods}, energy=None if U is None else dict(weights=weights_mark(U), encoder=U.enc.provenance),
+    save_table(out, means, per_image, methods, device=dev, energy=None if U is None else dict(weights=weights_mark(U), encoder=U.enc.provenance),
                command=f'vggsr_eval --method {method} --data {data}')
     save_figure(table_figure(means), Path(out)/'table.png')
     for p in show:
