@@ -303,7 +303,8 @@ def windows(self:Crops,
     "Gather crops from the flat buffer, one address per pixel; nothing waits for the GPU."
     ph, n = self.photos, self.crop+2*margin
     photo = torch.from_numpy(where[:, 0])
-    t = torch.cat([ph.starts[photo, None], ph.sizes[photo], torch.from_numpy(where[:, 1:])], 1).to(ph.pixels.device, non_blocking=True)
+    t = torch.cat([ph.starts[photo, None], ph.sizes[photo], torch.from_numpy(where[:, 1:])], 1)
+    if ph.pixels.is_cuda: t = t.pin_memory().to(ph.pixels.device, non_blocking=True)     # from pageable memory even this would wait
     start, h, w, top, left, g = (v[:, None] for v in t.unbind(1))
     i = torch.arange(n, device=t.device)
     row = torch.where(g & 2 > 0, n-1-i, i)+top-margin

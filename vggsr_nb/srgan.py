@@ -2,7 +2,7 @@
 
 # %% auto #0
 __all__ = ['RATIO', 'Discriminator', 'bce_discriminator', 'bce_generator', 'feature_ratio', 'feature_scale', 'GanObjective',
-           'SRGAN', 'real_signal']
+           'ranks', 'mean_of_ranks', 'Both', 'SRGAN', 'real_signal']
 
 # %% ../nbs/11_srgan.ipynb #942ebbe3
 import math
@@ -91,6 +91,24 @@ class GanObjective:
     def layers(self): return [l.strip() for l in self.content.split(',') if l.strip()]
 
 # %% ../nbs/11_srgan.ipynb #41e1db90
+def ranks()->tuple[int, int]:
+    "Which process of a run this is, and how many there are: (0, 1) unless the run is shared (lesson 15)."
+    d = torch.distributed
+    return (d.get_rank(), d.get_world_size()) if d.is_available() and d.is_initialized() else (0, 1)
+
+def mean_of_ranks(
+    t:Tensor,     # one or several means over this process's share of a batch
+)->Tensor:        # the same over the whole batch
+    "Mean over the processes that share a run; `t` itself where there is one."
+    if (n := ranks()[1]) == 1: return t
+    torch.distributed.all_reduce(t := t.detach().clone())
+    return t/n
+
+class Both(nn.Module):
+    "Logits of several batches in one forward pass, each with its own batch statistics, as DistributedDataParallel wants it."
+    def __init__(self, D:nn.Module): super().__init__(); self.D = D
+    def forward(self, *pictures): return [self.D(x) for x in pictures]
+
 class SRGAN:
     "Generator, discriminator, frozen encoder, two Adams: one call of `step` updates both networks. Ledig et al. 2017."
     def __init__(self,
@@ -106,15 +124,19 @@ class SRGAN:
         self.device, self.lr_d = next(G.parameters()).device, lr_d or lr
         adam = lambda net, lr: torch.optim.Adam(net.parameters(), lr, betas=(.9, .999), fused=self.device.type == 'cuda')
         self.opt_g, self.opt_d = adam(G, lr), adam(D, self.lr_d)
-        self.scale = torch.full((len(self.o.layers),), self.o.scale or math.nan, device=self.device)
+        self.gen, self.foe = G, Both(D)                                   # what `step` calls; a run on several devices wraps them
+        self.scale, self.known = torch.full((len(self.o.layers),), self.o.scale or math.nan, device=self.device), self.o.scale > 0
 
     def autocast(self): return mixed(self.device, self.amp)
 
+    @torch.no_grad()
     def calibrate(self, hr, lr):
         "Set the scale of each content layer from these pictures, unless it is given or set."
-        if not self.scale.isnan().any(): return
-        fake = imresize(lr, size=hr.shape[-2:])
-        self.scale = torch.tensor([feature_scale(self.enc, l, hr, fake, self.o.ratio) for l in self.o.layers], device=self.device)
+        if self.known: return                                             # not asked of the device, which would have to be waited for
+        fake, o = imresize(lr, size=hr.shape[-2:]), self.o
+        f, g = self.enc(hr, o.layers), self.enc(fake, o.layers)
+        d = mean_of_ranks(torch.stack([content_loss(f, g, l) for l in o.layers]+[(hr-fake).square().mean()]))
+        self.scale, self.known = (o.ratio*d[-1]/d[:-1]).sqrt(), True      # `feature_scale` of each layer
 
     def step(self,
         hr:Tensor,       # originals, float [B, 3, H, W] in [-1, 1]
@@ -126,11 +148,11 @@ class SRGAN:
         self.calibrate(hr, lr)
         o, real = self.o, hr.detach().requires_grad_(log)
         with self.autocast():
-            fake = self.G(lr)
+            fake = self.gen(lr)
             x = fake.detach().float().requires_grad_()                    # gradients of both networks' losses meet here
             with torch.no_grad(): f_real = self.enc(hr, o.layers)
             f_fake = self.enc(x, o.layers)
-            l_real, l_fake = self.D(real), self.D(x)
+            l_real, l_fake = self.foe(real, x)
         weights = dict(zip(o.layers, self.scale.square()))
         L_con, L_adv = content_loss(f_real, f_fake, weights), bce_generator(l_fake, o.saturating)
         L_d = bce_discriminator(l_real, l_fake)
@@ -138,13 +160,13 @@ class SRGAN:
         if log:
             g_con, g_adv = (torch.autograd.grad(L, x, retain_graph=True)[0] for L in (L_con, o.eps*L_adv))
             g = g_con+g_adv
-            logs['ratio'] = g_adv.norm()/g_con.norm().clamp_min(1e-30)
+            n = mean_of_ranks(torch.stack([g_adv, g_con]).flatten(1).norm(dim=1).square()).sqrt()
+            logs['ratio'] = n[0]/n[1].clamp_min(1e-30)
             logs['slope_real'] = torch.autograd.grad(l_real.sum(), real, retain_graph=True)[0].flatten(1).norm(dim=1).mean()
         else: g, = torch.autograd.grad(L_con+o.eps*L_adv, x, retain_graph=True)
-        g_d = torch.autograd.grad(L_d, list(self.D.parameters()))
-        self.opt_g.zero_grad(); fake.backward(g.to(fake.dtype)); self.opt_g.step()
-        for p, gp in zip(self.D.parameters(), g_d): p.grad = gp
-        self.opt_d.step()
+        self.opt_d.zero_grad(); L_d.backward(inputs=list(self.D.parameters()))
+        self.opt_g.zero_grad(); fake.backward(g.to(fake.dtype))
+        self.opt_g.step(); self.opt_d.step()
         return {k: v.detach().float() for k, v in logs.items()}
 
     def state_dict(self):
@@ -152,7 +174,7 @@ class SRGAN:
         return dict(G=self.G.state_dict(), D=self.D.state_dict(), opt_g=self.opt_g.state_dict(), opt_d=self.opt_d.state_dict(), scale=self.scale)
     def load_state_dict(self, d):
         for part, key in ((self.G, 'G'), (self.D, 'D'), (self.opt_g, 'opt_g'), (self.opt_d, 'opt_d')): part.load_state_dict(d[key])
-        self.scale = d['scale'].to(self.device)
+        self.scale, self.known = d['scale'].to(self.device), not d['scale'].isnan().any()
 
 # %% ../nbs/11_srgan.ipynb #f45aaf11
 def real_signal(
