@@ -8,6 +8,7 @@ __all__ = ['stencils', 'interpolate', 'fit_stencils', 'luma01', 'SRCNN', 'start_
 import math
 from pathlib import Path
 import torch, torch.nn.functional as F
+from fastcore.basics import patch
 from torch import Tensor, nn
 from .core import *
 from .images import cubic, imresize, rgb_to_ycbcr, to_net, to_uint8
@@ -78,20 +79,24 @@ class SRCNN(nn.Module):
         self.radius = sum(v//2 for v in k)               # how many enlarged pixels the network looks in each direction
         self.body = nn.Sequential(nn.Conv2d(1, n1, k[0]), nn.ReLU(), nn.Conv2d(n1, n2, k[1]), nn.ReLU(), nn.Conv2d(n2, 1, k[2]))
 
-    @property
-    def reach(self)->int:
-        "How far an input pixel may lie and still touch an output pixel, in small pixels: what a tile needs of its surroundings."
-        s = self.config['scale']
-        return math.ceil((self.radius+s-.5)/s+1.5)-1     # the radius, seen from the last place of a cell, and whatever bicubic reaches within 2
 
-    def forward(self,
-        x:Tensor,        # low resolution [B, 3, h, w], float in [-1, 1]
-    )->Tensor:           # [B, 3, scale*h, scale*w], about [-1, 1], not clipped
-        if x.dim() != 4 or x.shape[1] != 3: raise ValueError(f'SRCNN takes [B, 3, h, w], got {list(x.shape)}')
-        big = imresize(x, self.config['scale'])
-        y = luma01(big)
-        better = self.body(F.pad(y, [self.radius]*4, mode='replicate'))
-        return big+2*255/219*(better-y)                  # the same step in R, G and B: luma moves by better-y, colour stays
+# %% ../nbs/07_srcnn.ipynb #1c20a29b
+@patch(as_prop=True)
+def reach(self:SRCNN)->int:
+    "How far an input pixel may lie and still touch an output pixel, in small pixels: what a tile needs of its surroundings."
+    s = self.config['scale']
+    return math.ceil((self.radius+s-.5)/s+1.5)-1     # the radius, seen from the last place of a cell, and whatever bicubic reaches within 2
+
+@patch
+def forward(self:SRCNN,
+    x:Tensor,        # low resolution [B, 3, h, w], float in [-1, 1]
+)->Tensor:           # [B, 3, scale*h, scale*w], about [-1, 1], not clipped
+    "Bicubic, then the luma's correction."
+    if x.dim() != 4 or x.shape[1] != 3: raise ValueError(f'SRCNN takes [B, 3, h, w], got {list(x.shape)}')
+    big = imresize(x, self.config['scale'])
+    y = luma01(big)
+    better = self.body(F.pad(y, [self.radius]*4, mode='replicate'))
+    return big+2*255/219*(better-y)                  # the same step in R, G and B: luma moves by better-y, colour stays
 
 # %% ../nbs/07_srcnn.ipynb #117d3fea
 @torch.no_grad()
