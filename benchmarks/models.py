@@ -71,7 +71,7 @@ def renew(rows):
 
 @call_parse
 def main(
-    images:str,            # folders of photographs, with commas
+    images:str='',         # folders of photographs, with commas
     preset:str='models',   # models (a GPU) or cpu
     weights:str='',        # file or folder with the encoder's weights (default: VGGSR_WEIGHTS, torchvision's cache, download)
     runs:str='runs/models',# where the runs are kept
@@ -84,7 +84,8 @@ def main(
         dev, folder = pick_device(device), Path(runs)
         names = [n.strip() for n in only.split(',') if n.strip()] or ['srresnet', *RIVALS, 'vgg_uae']
         if not ship_only:
-            folders = [f.strip() for f in images.split(',')]
+            folders = [f.strip() for f in images.split(',') if f.strip()]
+            if not folders: raise UserError('give --images, e.g. BSDS400,T91,SunHays80')
             photos = Photos(folders, device=dev, min_size=make_config(preset).crop)
             start = str(folder/'srresnet'/'generator.safetensors')
             for n in names:
