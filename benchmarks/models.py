@@ -56,7 +56,7 @@ def keep_run(name, out):
 def row(name, path, meta):
     "The line of data/README.md for a model."
     p = meta['provenance']; s = p.get('settings', {})
-    what = "VGG-UAE's decoder on `mini`, float16 (lesson 12)" if name == 'vgg_uae' else f'{name}: SRResNet of {s["blocks"]} blocks of {s["width"]}, float16'
+    what = "VGG-UAE's decoder on `mini`, float16 (lesson 12)" if name == 'vgg_uae' else f'generator of {s["blocks"]} blocks of {s["width"]} trained as `{name}`, float16'
     enc = p.get('encoder', {}).get('encoder', s.get('encoder'))
     steps = f'{s["pretrain"]:,}' if name == 'srresnet' else f'{s.get("warmup", 0):,} of warm-up, {s.get("steps", 0):,} of the game from `srresnet`, encoder {enc}'
     data = f'{p.get("photographs", "")} photographs: '+', '.join(Path(i).name for i in s.get('images', []))
