@@ -63,6 +63,7 @@ def upscale_tiled(
     scale:int=4,               # how many times the network enlarges
     ensemble:bool=False,       # `self_ensemble` in each tile
     desc:str='enlarging',      # beside the progress bar; '' for none
+    on_tile=None,              # called as on_tile(y, x, piece, share) after each: where it lies in the result, and how much is done, 0 to 1; what it raises ends the work
 )->Tensor:                     # [..., 3 or 1, scale*h, scale*w], dtype and device of `lr`
     "Enlarge in tiles. ValueError for a network in training mode, or of another scale, or of unknown reach without `overlap`."
     if lr.dim() < 3 or lr.shape[-3] not in (1, 3) or not lr.numel(): raise ValueError(f'upscale_tiled wants [..., 3 or 1, h, w], got {tuple(lr.shape)}')
@@ -73,10 +74,11 @@ def upscale_tiled(
     jobs = [(r, c) for r in cuts(lr.shape[-2], th, o) for c in cuts(lr.shape[-1], tw, o)]
     out = torch.empty(*lr.shape[:-2], s*lr.shape[-2], s*lr.shape[-1], dtype=lr.dtype, device=lr.device)
     with torch.no_grad():
-        for (a, b, top, end), (c, d, left, right) in progress(jobs, desc, leave=False) if desc and len(jobs) > 1 else jobs:
+        for i, ((a, b, top, end), (c, d, left, right)) in enumerate(progress(jobs, desc, leave=False) if desc and len(jobs) > 1 else jobs):
             y = _enlarge(net, lr[..., top:end, left:right], ensemble, device)
             if y.shape[-2:] != (s*(end-top), s*(right-left)): raise ValueError(f'the network does not enlarge {s} times: {end-top}x{right-left} became {tuple(y.shape[-2:])}')
-            out[..., s*a:s*b, s*c:s*d] = y[..., s*(a-top):s*(b-top), s*(c-left):s*(d-left)]
+            out[..., s*a:s*b, s*c:s*d] = y = y[..., s*(a-top):s*(b-top), s*(c-left):s*(d-left)]
+            if on_tile: on_tile(s*a, s*c, y, (i+1)/len(jobs))
     return out
 
 # %% ../nbs/18_upscale.ipynb #39048570
