@@ -2,14 +2,15 @@
 
 # %% auto #0
 __all__ = ['METHODS', 'PRESETS', 'Config', 'objective_of', 'make_config', 'Run', 'make_generator', 'load_generator', 'describe',
-           'save_checkpoint', 'read_checkpoint', 'resume_run', 'Diverged', 'stop_gently', 'fit', 'floats', 'watch_out',
-           'save_all', 'read_log', 'sample', 'plot_run', 'Live', 'train_mini', 'vggsr_train']
+           'save_checkpoint', 'read_checkpoint', 'resume_run', 'Diverged', 'stop_gently', 'any_rank', 'fit', 'floats',
+           'watch_out', 'save_all', 'read_log', 'sample', 'plot_run', 'Live', 'started_by_torchrun', 'join', 'launch',
+           'train_mini', 'vggsr_train']
 
 # %% ../nbs/15_train.ipynb #a6c0a377
 from contextlib import contextmanager
 from dataclasses import dataclass, asdict, field, fields, replace
 from pathlib import Path
-import json, math, os, signal, threading, time
+import json, logging, math, os, shutil, signal, sys, tempfile, threading, time
 import torch
 from torch import Tensor, nn
 from .core import *
@@ -17,8 +18,8 @@ from .images import to_net, to_uint8, write_image
 from .data import Photos, Crops, bundled
 from .srcnn import SRCNN
 from .srresnet import SRResNet
-from .vgg import VGG, VGG22, VGG54
-from .srgan import Discriminator, GanObjective, SRGAN
+from .vgg import VGG, VGG22, VGG54, find_weights, vgg_layers
+from .srgan import Discriminator, GanObjective, SRGAN, mean_of_ranks, ranks
 from .vgg_uae import VGGUAE, save_uae
 from .vggsrgan import Objective, VGGSRGAN
 
@@ -34,7 +35,7 @@ class Config:
     pretrain:int = 1_000_000      # steps of the generator on mean squared error (SRResNet)
     warmup:int = 2_000            # steps of VGG-UAE's decoder on originals alone
     steps:int = 100_000           # steps of the game
-    batch:int = 16                # crops per step
+    batch:int = 16                # crops per step, on all devices together
     crop:int = 96                 # their size in high-resolution pixels
     how:str = 'bicubic'           # downsampling: 'bicubic' (MATLAB's) or 'gaussian' (choice 8)
     lr:float = 1e-4               # Adam's learning rate in the game, both networks
@@ -50,7 +51,8 @@ class Config:
     target:str = 'image'          # what it reconstructs: 'image' or 'features' (choice 4)
     objective:dict = field(default_factory=dict)   # fields of `Objective` (SRGAN: `GanObjective`) that differ from its defaults
     images:list = field(default_factory=list)      # folders of photographs; empty: the bundled ones
-    amp:bool = False              # bfloat16 autocast of the networks, on devices that multiply in it
+    amp:bool = False              # bfloat16 autocast of the networks, on devices that multiply in it; losses and penalty steps stay float32
+    compile:bool = False          # torch.compile of the networks, but for penalty steps; needs a C++ compiler
     seed:int = 0                  # of weights, crops and penalty points
     log_every:int = 100           # steps between logged values
     save_every:int = 1_000        # steps between checkpoints and sample pictures
@@ -75,6 +77,9 @@ def objective_of(
 
 PRESETS = dict(
     paper=dict(amp=True),
+    models=dict(pretrain=400_000, warmup=2_000, steps=50_000, lr_pretrain=2e-4, cosine=True, amp=True, compile=True, objective=dict(every=16)),   # what ships, on a GPU
+    cpu=dict(blocks=16, width=64, norm='none', pretrain=16_000, warmup=300, steps=1_000, batch=8, crop=64, lr=1e-4, lr_d=1e-4, lr_pretrain=5e-4, lr_warmup=1e-3, cosine=True,
+             encoder='vgg16', log_every=10, save_every=100),                                                                                      # and on a processor
     srresnet=dict(method='srresnet', warmup=0, steps=0, amp=True),
     small=dict(blocks=8, width=32, norm='none', pretrain=4000, warmup=300, steps=400, batch=8, crop=64, lr=5e-5, lr_d=1e-4, lr_pretrain=1e-3, lr_warmup=1e-3, width_d=32, cosine=True,
                encoder='mini', objective=dict(content='conv1_1', eps=1e-3), log_every=10, save_every=200),
@@ -99,6 +104,8 @@ def make_config(
         except ValueError: raise UserError(f'{k} wants {(kinds|terms)[k].__name__}, got {v!r}')
         if k in kinds: setattr(cfg, k, v)
         else: cfg.objective = {**cfg.objective, k: v}
+    if cfg.objective.get('content') == VGG54 and 'content' not in changes and (convs := [l for l in vgg_layers(cfg.encoder) if l.startswith('conv')])[-1] != VGG54:
+        cfg.objective = {**cfg.objective, 'content': convs[-1]}             # vgg16 has no conv5_4: its deepest is conv5_3
     for k in ('pretrain', 'warmup', 'steps'):
         if getattr(cfg, k) < 0: raise UserError(f'{k} must be 0 or more, got {getattr(cfg, k)}')
     for k in ('batch', 'log_every', 'save_every', 'blocks', 'width'):
@@ -120,20 +127,44 @@ class Run:
         device=None,               # default: the GPU where there is one
     ):
         self.cfg, self.i, self.u_start = cfg, 0, None
-        self.device = torch.device(device or default_device())
-        photos = photos or (Photos(cfg.images, device=self.device, min_size=cfg.crop) if cfg.images else bundled(self.device))
-        self.photos, self.crops = photos, Crops(photos, crop=cfg.crop, batch=cfg.batch, seed=cfg.seed, how=cfg.how)
+        self.device, (self.rank, self.ranks) = torch.device(device or default_device()), ranks()
+        if cfg.batch % self.ranks: raise UserError(f'a batch of {cfg.batch} crops cannot be shared equally by {self.ranks} devices; give --set batch={-(-cfg.batch//self.ranks)*self.ranks}')
+        if cfg.compile: _can_compile()
+        photos = photos or (Photos(cfg.images, device=self.device, min_size=cfg.crop, quiet=self.rank > 0) if cfg.images else bundled(self.device))
+        self.photos, self.crops = photos, Crops(photos, crop=cfg.crop, batch=cfg.batch//self.ranks, seed=cfg.seed, how=cfg.how, rank=self.rank, ranks=self.ranks)
         seed_everything(cfg.seed)
         G = SRResNet(cfg.blocks, cfg.width, norm=cfg.norm, name=cfg.method)
         if cfg.init: load_generator(G, cfg.init)
-        self.G = G.to(self.device, memory_format=torch.channels_last)
+        self.G = self.place(G)
         self.opt = torch.optim.Adam(self.G.parameters(), cfg.lr_pretrain, betas=(.9, .999), fused=self.device.type == 'cuda')
         self.game = None
         if cfg.warmup or cfg.steps:
-            enc, there = VGG(cfg.encoder, cfg.weights or None), dict(device=self.device, memory_format=torch.channels_last)
+            where = cfg.weights or None; enc = VGG(cfg.encoder, where)
             objective, rates = objective_of(cfg.method)(**cfg.objective), (cfg.lr, cfg.lr_d or None, cfg.amp)
-            if cfg.method == 'vggsrgan': self.game = VGGSRGAN(self.G, VGGUAE(enc, cfg.skips, cfg.target, cfg.depth or None).to(**there), objective, *rates)
-            else: self.game = SRGAN(self.G, Discriminator(cfg.width_d).to(**there), VGG(cfg.encoder, cfg.weights or None, objective.layers).to(**there), objective, *rates)
+            if cfg.method == 'vggsrgan': self.game = VGGSRGAN(self.G, self.place(VGGUAE(enc, cfg.skips, cfg.target, cfg.depth or None)), objective, *rates)
+            else: self.game = SRGAN(self.G, self.place(Discriminator(cfg.width_d)), self.place(VGG(cfg.encoder, where, objective.layers)), objective, *rates)
+        self.net = self.share(self.G)
+        if self.game: self.game.gen, self.game.foe = self.net, self.share(self.game.foe)
+        if cfg.compile: self.compile()
+
+    def place(self, net):
+        "Onto the device; batch norm sees the whole batch where several GPUs share it (on processors PyTorch has no such norm)."
+        if self.ranks > 1 and self.device.type == 'cuda': net = nn.SyncBatchNorm.convert_sync_batchnorm(net)
+        return net.to(self.device, memory_format=torch.channels_last)
+
+    def share(self, net):
+        "Gradients averaged over the devices of this run during `backward`."
+        return nn.parallel.DistributedDataParallel(net) if self.ranks > 1 else net
+
+    def compile(self):
+        "Generator, encoder and decoder (or discriminator), each on its own; not across a synchronised batch norm, which would be cut into pieces."
+        import torch._functorch.config as config
+        config.donated_buffer = False                      # some backward passes are repeated: the logged ratio, SRGAN's two losses
+        nets = [self.G]
+        if self.game: nets += [self.encoder, self.game.uae.decoder if self.cfg.method == 'vggsrgan' else self.game.D]
+        for net in nets:
+            if not any(isinstance(m, nn.SyncBatchNorm) for m in net.modules()): net.compile()
+        if self.game: self.game.compiled = True
 
     @property
     def encoder(self): return self.game.uae.enc if self.cfg.method == 'vggsrgan' else self.game.enc
@@ -157,13 +188,13 @@ class Run:
         if cfg.cosine:                                    # a short ramp, because Adam's first steps are its wildest
             up = min(1., (self.i+1)/(.05*cfg.pretrain+1))
             for g in self.opt.param_groups: g['lr'] = cfg.lr_pretrain*up*.5*(1+math.cos(math.pi*self.i/cfg.pretrain))
-        with mixed(self.device, cfg.amp): sr = self.G(lr)
+        with mixed(self.device, cfg.amp): sr = self.net(lr)
         mse = (sr.float()-hr).square().mean()
         self.opt.zero_grad(); mse.backward(); self.opt.step()
         return dict(mse=mse.detach())
 
     def state_dict(self):
-        rng = dict(cpu=torch.get_rng_state(), cuda=torch.cuda.get_rng_state_all() if self.device.type == 'cuda' else [])
+        rng = dict(cpu=torch.get_rng_state(), cuda=[torch.cuda.get_rng_state(self.device)] if self.device.type == 'cuda' else [])
         return dict(format='vggsr_nb', config=asdict(self.cfg), i=self.i, u_start=self.u_start, rng=rng, G=self.G.state_dict(),
                     opt=self.opt.state_dict(), game=self.game.state_dict() if self.game else None)
 
@@ -172,7 +203,12 @@ class Run:
         self.G.load_state_dict(d['G']); self.opt.load_state_dict(d['opt'])
         if self.game: self.game.load_state_dict(d['game'])
         torch.set_rng_state(d['rng']['cpu'])
-        if self.device.type == 'cuda' and d['rng']['cuda']: torch.cuda.set_rng_state_all(d['rng']['cuda'])
+        if self.device.type == 'cuda' and d['rng']['cuda']: torch.cuda.set_rng_state(d['rng']['cuda'][0], self.device)
+
+def _can_compile():
+    "`UserError` where torch.compile would end in a long error: it writes C++, which somebody must translate."
+    if not any(map(shutil.which, (os.environ.get('CXX') or 'g++', 'g++', 'clang++', 'cl'))):
+        raise UserError('compile=true needs a C++ compiler, and there is none here (g++, clang++); install one, or leave it out')
 
 # %% ../nbs/15_train.ipynb #142e816c
 def make_generator(
@@ -193,12 +229,16 @@ def load_generator(G, path):
 def describe(run)->str:
     "What a run is about to do, in a few lines."
     c, size = run.cfg, lambda net: f'{sum(p.numel() for p in net.parameters())/1e6:.2f} M'
-    lines = [f'{c.method} on {run.device}: {c.pretrain} steps of pretraining, {c.warmup} of warm-up, {c.steps} of the game; {c.batch} crops of {c.crop} from {len(run.photos)} photographs',
+    where = f'{run.ranks} processes on {run.device.type}, {c.batch//run.ranks} crops each' if run.ranks > 1 else run.device
+    lines = [f'{c.method} on {where}: {c.pretrain} steps of pretraining, {c.warmup} of warm-up, {c.steps} of the game; {c.batch} crops of {c.crop} from {len(run.photos)} photographs',
              f'generator: {c.blocks} blocks of {c.width}, {size(run.G)} parameters']
     if run.game:
         p, o = run.encoder.provenance, run.game.o
         foe = f'decoder {size(run.game.uae.decoder)} on levels up to {run.game.uae.levels[-1]}, {o.form}, lambda {o.lam:g}' if c.method == 'vggsrgan' else f'discriminator {size(run.game.D)}'
         lines.append(f'encoder: {c.encoder} ({p["file"]}, {p["source"]}); {foe}; L_con on {o.content}')
+        if c.method == 'srgan-vgg54' and o.content != VGG54 and VGG54 not in vgg_layers(c.encoder): lines[-1] += f', the deepest convolution of {c.encoder}, which has no {VGG54}'
+    if run.ranks > 1 and run.device.type == 'cpu' and any(isinstance(m, nn.modules.batchnorm._BatchNorm) for net in (run.G, getattr(run.game, 'D', run.G)) for m in net.modules()):
+        lines.append('batch norm: each process uses its own share of the batch (the whole batch on GPUs only)')
     return '\n'.join(lines)
 
 # %% ../nbs/15_train.ipynb #d46ffca0
@@ -244,17 +284,25 @@ def resume_run(
 class Diverged(UserError): "The run left the region where its numbers mean anything."
 
 @contextmanager
-def stop_gently():
+def stop_gently(
+    patient:bool=False,   # a second signal changes nothing: whoever started several processes may repeat the first
+):
     "Ctrl-C (or a scheduler's SIGTERM) sets a flag that the loop reads between steps; a second one stops at once."
     asked = threading.Event()
     if threading.current_thread() is not threading.main_thread(): yield asked; return
     def ask(sig, frame):
-        if asked.is_set(): raise KeyboardInterrupt
+        if asked.is_set() and not patient: raise KeyboardInterrupt
         asked.set()
     old = {s: signal.signal(s, ask) for s in (signal.SIGINT, signal.SIGTERM)}
     try: yield asked
     finally:
         for s, h in old.items(): signal.signal(s, h)
+
+def any_rank(flag:bool)->bool:
+    "True in every process as soon as it is true in one. Asked on the processor, so that no GPU is waited for."
+    if ranks()[1] == 1: return flag
+    torch.distributed.all_reduce(t := torch.tensor(float(flag)), torch.distributed.ReduceOp.MAX)
+    return bool(t)
 
 # %% ../nbs/15_train.ipynb #1c59ae8d
 def fit(
@@ -263,9 +311,10 @@ def fit(
     on_log=None,           # called as on_log(run, rows) after each logged step
 )->list[dict]:             # the logged rows
     "Train to the end, or to Ctrl-C. Raises `Diverged`, naming the step and the last good checkpoint."
-    cfg, rows = run.cfg, read_log(out, run.i)
-    with stop_gently() as asked, progress(desc=cfg.method, total=cfg.total, initial=run.i, unit='step') as bar:
-        while run.i < cfg.total and not asked.is_set():
+    cfg, rows, stop = run.cfg, read_log(out, run.i), False
+    keep = out if run.rank == 0 else None                  # one process writes
+    with stop_gently(run.ranks > 1) as asked, progress(desc=cfg.method, total=cfg.total, initial=run.i, unit='step') as bar:
+        while run.i < cfg.total and not (stop := any_rank(asked.is_set())):
             last, save = run.i+1 == cfg.total, (run.i+1) % cfg.save_every == 0
             due = run.i % cfg.log_every == 0 or last or save or cfg.stage(run.i+1) != cfg.stage(run.i)
             logs = run.step(due)                       # stays on the device unless it is due
@@ -275,16 +324,16 @@ def fit(
                 bar.set_postfix_str('  '.join(f'{k} {v:.3g}' for k, v in rows[-1].items() if k in ('mse', 'L_con', 'U_real', 'U_fake', 'D_real', 'D_fake')))
                 if on_log: on_log(run, rows)
             run.i += 1; bar.update()
-            if out and run.game and run.i == cfg.pretrain > 0: _keep_pretrained(run, out)
-            if out and (save or last): save_all(run, out, rows)
-        if asked.is_set() and out:
-            save_all(run, out, rows)
-            raise KeyboardInterrupt
+            if keep and run.game and run.i == cfg.pretrain > 0: _keep_pretrained(run, out)
+            if keep and (save or last): save_all(run, out, rows)
+        if stop and keep: save_all(run, out, rows)
+        any_rank(stop)                                     # the others wait until that is written
+        if stop and out: raise KeyboardInterrupt
     return rows
 
 def floats(logs):
-    "One copy from the device for all values of a step."
-    return dict(zip(logs, torch.stack(list(logs.values())).tolist()))
+    "One copy from the device for all values of a step: means over the whole batch."
+    return dict(zip(logs, mean_of_ranks(torch.stack(list(logs.values()))).tolist()))
 
 def watch_out(run, row, out):
     "Stop on a value that is not finite or an energy of real data that has run away."
@@ -317,9 +366,10 @@ def read_log(
 @torch.no_grad()
 def sample(run, n=4):
     "Low resolution (pixels enlarged), generated and original crops, as one uint8 picture [3, H, W]; the same crops every time."
-    hr, lr = [b[:n] for b in run.batch(0)]
+    c = run.cfg
+    hr, lr = [to_net(b[:n]) for b in Crops(run.photos, crop=c.crop, batch=c.batch, seed=c.seed, how=c.how).batch(0)]
     run.G.eval()
-    rows = [lr.repeat_interleave(4, 2).repeat_interleave(4, 3), run.G(lr), hr]
+    rows = [lr.repeat_interleave(4, 2).repeat_interleave(4, 3), run.G.forward(lr), hr]      # not __call__: nothing is compiled for it
     return to_uint8(torch.cat([torch.cat(list(r), 2) for r in rows], 1))
 
 def _keep_pretrained(run, out):
@@ -355,6 +405,64 @@ class Live:
         get_plt().close(fig)
         self.last = time.monotonic()
 
+# %% ../nbs/15_train.ipynb #7d15ab01
+def started_by_torchrun()->bool:
+    "Is this process one of several that torchrun, or `launch`, has started?"
+    return 'LOCAL_RANK' in os.environ and 'TORCHELASTIC_RUN_ID' in os.environ
+
+def join(
+    device:str='',   # 'cpu', 'cuda', ...; '': the GPU where there is one
+)->torch.device:     # this process's own
+    "This process's device; where torchrun started several, they are made acquainted: NCCL between GPUs, gloo between processors."
+    if not started_by_torchrun(): return pick_device(device)
+    local, gpu, d = int(os.environ['LOCAL_RANK']), device != 'cpu' and torch.cuda.is_available(), torch.distributed
+    dev = torch.device('cuda', local) if gpu else torch.device('cpu')
+    if gpu: torch.cuda.set_device(dev)
+    else: torch.set_num_threads(max(1, _cores()//int(os.environ['LOCAL_WORLD_SIZE'])))
+    if not d.is_initialized(): d.init_process_group('cpu:gloo,cuda:nccl' if gpu else 'gloo')
+    if d.get_rank(): os.environ['VGGSR_STILL'] = '1'                       # one process draws the bar
+    return dev
+
+def _cores(): return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
+
+# %% ../nbs/15_train.ipynb #7d15ab02
+def launch(devices, preset, device, options):
+    "`vggsr_train` in several processes by torchrun's own launcher; what one of them says as a `UserError` is said here."
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+    from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from vggsr_nb.train import _worker                                     # from there even in a notebook: the processes must find it
+    _check_devices(devices, preset, device)
+    for l in ('torch.distributed.elastic', 'torch.multiprocessing'): logging.getLogger(l).setLevel(logging.CRITICAL)
+    os.environ.setdefault('TORCH_ELASTIC_SHUTDOWN_TIMEOUT', '600')         # seconds for the last step and the checkpoint
+    old = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
+    with tempfile.TemporaryDirectory() as said:
+        config = LaunchConfig(min_nodes=1, max_nodes=1, nproc_per_node=devices, run_id='vggsr_train', rdzv_backend='c10d', rdzv_endpoint='localhost:0',
+                              local_addr='localhost', max_restarts=0, logs_specs=DefaultLogsSpecs(log_dir=said))
+        try: elastic_launch(config, _worker)(options)
+        except (ChildFailedError, SignalException) as e: raise UserError(_sentence(said)) from e
+        finally:
+            for s, h in old.items(): signal.signal(s, h)
+
+def _worker(options): vggsr_train(**options)
+
+def _sentence(said):
+    "What the processes left behind: a `UserError` if there is one, else the first failure in full."
+    left = [json.loads(p.read_text())['message'] for p in Path(said).rglob('error.json')]
+    left = sorted((m for m in left if isinstance(m, dict)), key=lambda m: float(m['extraInfo']['timestamp']))
+    mine = [m['message'].partition(': ')[2] for m in left if m['message'].startswith(('UserError: ', 'Diverged: '))]
+    if not mine and left: print(left[0]['extraInfo']['py_callstack'], file=sys.stderr)
+    return mine[0] if mine else left[0]['message'] if left else 'stopped before the first step'
+
+def _check_devices(devices, preset, device):
+    "One sentence for what cannot be shared."
+    if preset == 'mini': raise UserError('preset mini runs on one device; leave out --devices')
+    gpus = torch.cuda.device_count()
+    if device not in ('', 'cpu', 'cuda'): raise UserError(f'--devices counts GPUs from the first; leave out --device {device}')
+    if device != 'cpu' and not gpus: raise UserError('--devices counts GPUs, and there is none here; leave it out, or share the processor with --device cpu')
+    have, what = (_cores(), 'processor cores') if device == 'cpu' else (gpus, 'GPUs')
+    if not 1 <= devices <= have: raise UserError(f'--devices must be 1 to {have}, as many {what} as there are here; got {devices}')
+
 # %% ../nbs/15_train.ipynb #b76bb99a
 def train_mini(images, out, resume, weights, steps, device):
     "Preset mini: distil the small encoder from the real VGG-16 (lesson 10a)."
@@ -368,7 +476,7 @@ def train_mini(images, out, resume, weights, steps, device):
 # %% ../nbs/15_train.ipynb #643c6861
 @command
 def vggsr_train(
-    preset:str='demo',      # demo (minutes on a laptop), small (an hour), paper (the paper's set-up, for a GPU), srresnet (its first half), mini (the small encoder)
+    preset:str='demo',      # demo (minutes on a laptop), small (an hour), cpu (a day), models (what ships, on a GPU), paper (the paper's set-up, on a GPU), srresnet (its first half), mini (the small encoder)
     method:str='',          # srresnet, srgan-vgg22, srgan-vgg54 or vggsrgan (default: the preset's)
     images:str='',          # folder of photographs to train on; several with commas (default: the ten that come along)
     out:str='',             # folder for checkpoints, models, log and samples (default: runs/PRESET or runs/METHOD)
@@ -380,9 +488,11 @@ def vggsr_train(
     init:str='',            # model file to start the generator from; then pretraining defaults to 0
     set:str='',             # any other settings, e.g. --set form=hinge,margin=1.5,batch=4 (see lessons 14 and 15)
     device:str='',          # cpu or cuda (default: the GPU where there is one)
+    devices:int=1,          # GPUs that share each batch (with --device cpu: processes that share the processor)
 ):
     "Train a super-resolution network, by default a small VGG-SRGAN on the bundled photographs. Ctrl-C stops it; --resume goes on."
-    dev, folder = pick_device(device), Path(out or f'runs/{method or preset}')
+    if devices != 1 and not started_by_torchrun(): return launch(devices, preset, device, dict(locals()))
+    dev, folder = join(device), Path(out or f'runs/{method or preset}')
     if preset == 'mini': return train_mini(images, folder, resume, weights, steps, dev)
     if resume: run = resume_run(folder, dev, steps)
     else:
@@ -391,10 +501,14 @@ def vggsr_train(
         if bad := [k for k, eq, _ in pairs if not eq]: raise UserError(f'--set wants name=value, got {bad[0]!r}')
         given = dict(encoder=encoder, weights=weights, steps=steps, init=init, pretrain=0 if init and pretrain is None else pretrain,
                      images=[f.strip() for f in images.split(',') if f.strip()])
-        run = Run(make_config(preset, method, **{k: v for k, v in given.items() if v not in ('', None, [])}, **{k.strip(): v for k, _, v in pairs}), device=dev)
+        cfg = make_config(preset, method, **{k: v for k, v in given.items() if v not in ('', None, [])}, **{k.strip(): v for k, _, v in pairs})
+        if ranks()[1] > 1 and (cfg.warmup or cfg.steps):                   # one process downloads what is missing
+            if ranks()[0] == 0: find_weights(cfg.encoder, cfg.weights or None)
+            torch.distributed.barrier()
+        run = Run(cfg, device=dev)
     try: folder.mkdir(parents=True, exist_ok=True)
     except OSError as e: raise UserError(f'cannot write {folder}: {e.strerror}; choose a folder you may write to') from e
-    print(describe(run))
+    if run.rank == 0: print(describe(run))
     try: fit(run, folder)
     except KeyboardInterrupt: raise UserError(f'stopped at step {run.i} of {run.cfg.total}; go on with: vggsr_train --resume --out {folder}') from None
-    print(f'done: {folder}/generator.safetensors; measure it with: vggsr_eval --method {folder} --data FOLDER')
+    if run.rank == 0: print(f'done: {folder}/generator.safetensors; measure it with: vggsr_eval --method {folder} --data FOLDER')

@@ -66,9 +66,9 @@ def generator_loss(
 
 # %% ../nbs/14_vggsrgan.ipynb #9281d53e
 class Energy(nn.Module):
-    "U of pictures whose features are there: a module's one forward pass, as DistributedDataParallel wants it."
-    def __init__(self, uae:nn.Module): super().__init__(); self.uae = uae
-    def forward(self, x, feats): return self.uae.energy(x, feats)
+    "U of pictures whose features are there, as a module of the decoder alone: what DistributedDataParallel wraps."
+    def __init__(self, uae:nn.Module): super().__init__(); self.decoder, self.energy = uae.decoder, uae.energy
+    def forward(self, x, feats): return self.energy(x, feats)
 
 class VGGSRGAN:
     "Generator, VGG-UAE, their two Adams and the balance k: one call of `step` is one turn of Algorithm 1."
