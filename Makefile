@@ -2,12 +2,13 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
-.PHONY: help demo lab test notebooks models table results clean
+.PHONY: help demo lab test test-browser notebooks models table results clean
 
 help:
 	@echo "make demo       train a small VGG-SRGAN and super-resolve a photograph with it (under 10 minutes on 2 cores)"
 	@echo "make lab        open the lessons in JupyterLab"
 	@echo "make test       run every test and every notebook (about 10 minutes on 2 cores)"
+	@echo "make test-browser  every lesson in JupyterLab, in chromium: run, move every slider (about 15 minutes; STORE=1 keeps the interaction times)"
 	@echo "make notebooks  run the notebooks and store their outputs (NB='nbs/01_boltzmann.ipynb' for some)"
 	@echo "make models     train all models that ship, on a GPU, and measure them (IMAGES=folders, PRESET=cpu for what two cores can do); goes on where it stopped"
 	@echo "make results    measure anew what the README and the lessons quote (DATA=folder of Set5, Set14, BSD100)"
@@ -29,6 +30,13 @@ lab: $(READY)
 
 test: $(READY)
 	@$(BIN)/python -m pytest
+
+CHROMIUM ?= $(shell command -v chromium || command -v google-chrome || command -v chromium-browser)
+SUDO = $(if $(filter-out 0,$(shell id -u)),sudo -n)
+test-browser: $(READY)
+	@test -n "$(CHROMIUM)" || { echo "installing chromium, once"; $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq chromium >/dev/null; } || \
+	  { echo "make: no chromium here; install it (sudo apt-get install chromium) or name one: make test-browser CHROMIUM=/path/to/chromium"; exit 1; }
+	@CHROMIUM="$(CHROMIUM)" $(BIN)/python -m pytest -o addopts= -v $(if $(STORE),--store) $(or $(T),tests/browser)
 
 NB ?= $(sort $(wildcard nbs/*.ipynb))
 notebooks: $(READY)

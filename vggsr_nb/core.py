@@ -4,7 +4,7 @@
 __all__ = ['COLORS', 'DASHES', 'UserError', 'command', 'data_path', 'cache_path', 'atomic_write', 'default_device', 'pick_device',
            'mixed', 'seed_everything', 'provenance', 'save_result', 'load_result', 'save_model', 'read_model',
            'load_or_train', 'watched', 'progress', 'get_plt', 'plot_line', 'plot_band', 'to_array', 'show_images',
-           'show_map', 'Predict', 'Explore', 'explore', 'check']
+           'show_map', 'show_widget', 'Predict', 'Explore', 'explore', 'check']
 
 # %% ../nbs/00_core.ipynb #7328d0fa
 import inspect, io, json, os, sys, time
@@ -303,6 +303,25 @@ def _live():
     except ImportError: return False
     return watched() and getattr(get_ipython(), 'kernel', None) is not None
 
+_KEYS = """const go = (tries) => {
+  const area = element.closest('.jp-OutputArea')
+  if (!area) return tries && setTimeout(go, 50, tries-1)        // JupyterLab runs this before it puts the output into the page
+  area.addEventListener('keydown', e => {                       // it takes plain keys for commands: an arrow moves to the next cell, d d deletes one
+    if (!(e.ctrlKey || e.metaKey || e.altKey || e.shiftKey || ['Enter', 'Escape'].includes(e.key))) e.stopPropagation() })
+  const name = () => {
+    for (const s of area.querySelectorAll('.widget-slider')) s.querySelector('.noUi-handle')?.setAttribute('aria-label', s.querySelector('.widget-label').textContent)
+    for (const r of area.querySelectorAll('.widget-radio')) { r.setAttribute('role', 'radiogroup'); r.setAttribute('aria-label', r.querySelector('.widget-label').textContent) } }
+  name(); new MutationObserver(name).observe(area, {childList: true, subtree: true})
+}
+go(100)"""
+
+def show_widget(
+    widget,   # an ipywidget
+):
+    "Display a widget so that its controls take every plain key and tell screen readers their names."
+    from IPython.display import display, Javascript
+    display(widget, Javascript(_KEYS))
+
 class Predict:
     "Questions with choices, answered before the computation: `Predict('question', ['a', 'b'], 'next question', [...])`."
     def __init__(self, *qa):
@@ -324,7 +343,8 @@ class Predict:
     def _keep(self, i, change): self.guesses[i] = change['new']
     def _ipython_display_(self):
         from IPython.display import display, Markdown
-        display(self.widget() if _live() else Markdown(self._repr_markdown_()))
+        if _live(): show_widget(self.widget())
+        else: display(Markdown(self._repr_markdown_()))
     def reveal(self,
         *answers:str,   # the right choice for each question
     ):                  # a Markdown table in a notebook
@@ -365,6 +385,7 @@ class Explore:
 
     def draw(self, settings:dict, head=False)->tuple[bytes, dict, tuple]:
         "Draw at `settings`: the picture as PNG, the readout, and the size in pixels."
+        from PIL import Image
         plt = get_plt()
         known = set(plt.get_fignums())
         if unknown := set(settings)-set(self.defaults): raise ValueError(f'{self.f.__name__} has no parameter {sorted(unknown)}')
@@ -373,7 +394,8 @@ class Explore:
             reading = self.f(**{**self.defaults, **settings}) or {}
             fig = plt.gcf()                                         # the function may have made its own
             if head: fig.suptitle('\n'.join(filter(None, (_sentence(settings), _sentence(reading)))), fontsize=8)
-            buf = io.BytesIO(); fig.savefig(buf, format='png')
+            fig.canvas.draw()                                        # one pass; savefig makes two
+            buf = io.BytesIO(); Image.fromarray(np.asarray(fig.canvas.buffer_rgba())[..., :3]).save(buf, 'png', compress_level=1)
             return buf.getvalue(), reading, tuple(int(v*fig.dpi) for v in fig.get_size_inches())
         finally:
             for n in set(plt.get_fignums())-known: plt.close(n)
@@ -382,8 +404,8 @@ class Explore:
         "The readout at these settings, the others at their defaults: what claims are asserted on."
         plt = get_plt()
         known = set(plt.get_fignums())
-        plt.figure()
         if unknown := set(settings)-set(self.defaults): raise ValueError(f'{self.f.__name__} has no parameter {sorted(unknown)}')
+        plt.figure()
         try: return self.f(**{**self.defaults, **settings}) or {}
         finally:
             for n in set(plt.get_fignums())-known: plt.close(n)
@@ -402,8 +424,8 @@ class Explore:
             try:
                 png, reading, (wd, ht) = self.draw(settings)
                 text = _sentence(reading)
-                picture.value = f'<img width={wd} height={ht} style="max-width:100%;height:auto" alt="{self.f.__name__} at {_sentence(settings)}: {text}" src="data:image/png;base64,{b64encode(png).decode()}">'
                 readout.value = f'<output aria-live="polite"><b>{text}</b></output>'
+                picture.value = f'<img width={wd} height={ht} style="max-width:100%;height:auto" alt="{self.f.__name__} at {_sentence(settings)}: {text}" src="data:image/png;base64,{b64encode(png).decode()}">'
             except Exception as e: readout.value = f'<output aria-live="polite">These settings do not work: {e}</output>'
         for c in ctrl.values(): c.observe(redraw, 'value')
         redraw()
@@ -411,7 +433,7 @@ class Explore:
 
     def _ipython_display_(self):
         from IPython.display import display, Image
-        if _live(): display(self.widget())
+        if _live(): show_widget(self.widget())
         display(Image(self.stills(), alt=f'{self.f.__name__} at {"; ".join(map(_sentence, self.still))}'))
 
     def stills(self)->bytes:
