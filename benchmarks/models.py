@@ -15,7 +15,7 @@ from vggsr_nb.srresnet import fold_bn
 from vggsr_nb.train import Run, describe, fit, make_config, make_generator, read_log, resume_run
 
 RIVALS = ('srgan-vgg22', 'srgan-vgg54', 'vggsrgan')
-ENERGY = dict(encoder='mini', weights='', content='conv1_1')      # mini's deeper layers let colour and a fine chequer stand for texture (lesson 14)
+ENERGY = dict(encoder='mini', weights='', content='conv1_1', steps=1_000)      # mini's deeper layers let colour and a fine chequer stand for texture (lesson 14)
 
 def train(name, preset, photos, folder, device, **changes):
     "Begin, go on with, or find finished the run `name`."

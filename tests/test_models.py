@@ -16,7 +16,7 @@ def models(monkeypatch, tmp_path):
     data = tmp_path/'data'; (data/'models').mkdir(parents=True); shutil.copy(ROOT/'data'/'README.md', data)
     monkeypatch.setattr(m, 'data_path', lambda *p: data.joinpath(*p))
     tiny = dict(blocks=1, width=8, norm='batch', pretrain=3, warmup=2, steps=3, batch=2, crop=32, width_d=4, encoder='mini', depth=2, log_every=1, save_every=2)
-    monkeypatch.setitem(train.PRESETS, 'tiny', tiny)
+    monkeypatch.setitem(train.PRESETS, 'tiny', tiny); monkeypatch.setattr(m, 'ENERGY', dict(m.ENERGY, steps=3))
     for k in ('srgan-vgg22', 'srgan-vgg54'): monkeypatch.setitem(train.METHODS, k, dict(warmup=0, objective=dict(content='relu2_2')))
     return m, data
 
