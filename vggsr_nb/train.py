@@ -4,7 +4,7 @@
 __all__ = ['METHODS', 'PRESETS', 'Config', 'objective_of', 'make_config', 'ramp', 'Run', 'make_generator', 'load_generator',
            'describe', 'save_checkpoint', 'read_checkpoint', 'resume_run', 'Diverged', 'stop_gently', 'any_rank', 'fit',
            'floats', 'watch_out', 'save_all', 'read_log', 'sample', 'plot_run', 'Live', 'started_by_torchrun', 'join',
-           'launch', 'train_mini', 'vggsr_train']
+           'launch', 'train_mini', 'vggsr_train', 'race']
 
 # %% ../nbs/15_train.ipynb #a6c0a377
 from contextlib import contextmanager
@@ -523,3 +523,20 @@ def vggsr_train(
     try: fit(run, folder)
     except KeyboardInterrupt: raise UserError(f'stopped at step {run.i} of {run.cfg.total}; go on with: vggsr_train --resume --out {folder}') from None
     if run.rank == 0: print(f'done: {folder}/generator.safetensors; measure it with: vggsr_eval --method {folder} --data FOLDER')
+
+# %% ../nbs/15_train.ipynb #7d15ab03
+def race(
+    fs:dict,          # name -> function without arguments
+    rounds:int=5,     # how often each has its turn
+    calls:int=1,      # calls per turn
+    device='cpu',     # waited for before and after a turn
+)->dict:              # name -> Tensor [rounds], milliseconds per call
+    "Time functions in turn, after a first call of each: what else the machine does slows all of them alike."
+    wait = torch.cuda.synchronize if torch.device(device).type == 'cuda' else lambda: None
+    def turn(f):
+        wait(); t = time.perf_counter()
+        for _ in range(calls): f()
+        wait(); return 1e3*(time.perf_counter()-t)/calls
+    for f in fs.values(): f()
+    ms = [[turn(f) for f in fs.values()] for _ in range(rounds)]
+    return dict(zip(fs, torch.tensor(ms).T))
