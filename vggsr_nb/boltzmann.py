@@ -68,7 +68,8 @@ def score(
 def _log_accept(x, y, u, v, gx, gy, h, T):
     "Log of Metropolis' ratio for the Langevin proposal x -> y, energies u -> v and gradients gx -> gy."
     square = lambda d: d.square().flatten(1).sum(1) if d.dim() > 1 else d.square()
-    return (u-v)/T - (square(x-y+h*gy) - square(y-x+h*gx))/(4*h*T)
+    each = lambda c: c.flatten() if isinstance(c, Tensor) else c
+    return (u-v)/each(T) - (square(x-y+h*gy) - square(y-x+h*gx))/(4*each(h)*each(T))
 
 # %% ../nbs/01_boltzmann.ipynb #867773c7
 @torch.no_grad()
@@ -76,17 +77,18 @@ def langevin(
     U,                      # energy: points [B, ...] -> [B]
     x:Tensor,               # where the walkers start, [B, ...]: one chain per row
     steps:int,              # number of steps
-    h:float,                # step size, in units of x^2 per energy
-    T:float=1.,             # temperature; 0 gives plain gradient descent
+    h:float|Tensor,         # step size, in units of x^2 per energy; or one per walker, as a tensor [B, 1, ...] of as many dimensions as x
+    T:float|Tensor=1.,      # temperature, likewise; 0 gives plain gradient descent
     adjust:bool=False,      # refuse some steps (MALA), which removes the bias of h
     trajectory:bool=False,  # give back every position
 )->Tensor:                  # last positions [B, ...], or [steps+1, B, ...]
     "Langevin dynamics x <- x - h grad U + sqrt(2 h T) noise, all chains at once. Raises ValueError for h <= 0, T < 0, or `adjust` at T = 0."
-    if h <= 0 or T < 0 or (adjust and T == 0): raise ValueError(f'langevin needs h > 0 and T >= 0 (T > 0 with adjust), got h={h}, T={T}')
+    least = lambda c: float(torch.as_tensor(c).min())
+    if least(h) <= 0 or least(T) < 0 or (adjust and least(T) == 0): raise ValueError(f'langevin needs h > 0 and T >= 0 (T > 0 with adjust), got h={h}, T={T}')
     u, g = _energy_grad(U, x)
     path = [x]
     for _ in range(steps):
-        y = x - h*g + math.sqrt(2*h*T)*torch.randn_like(x)
+        y = x - h*g + (2*h*T)**.5*torch.randn_like(x)
         v, gy = _energy_grad(U, y)
         if adjust:
             ok = torch.rand_like(u).log() < _log_accept(x, y, u, v, g, gy, h, T)
@@ -141,9 +143,9 @@ def toy_log_density(
         r = x.norm(dim=-1)
         return torch.logaddexp(normal(r-.7, .1)+math.log(1/3), normal(r-1.7, .1)+math.log(2/3)) - (2*math.pi*r).log()
     if name != 'moons': raise ValueError(f"toy data are 'rings', 'moons' and 'checkerboard', not {name!r}")
-    t = (torch.arange(200)+.5).to(x)*math.pi/200                                   # integrate along both moons
+    t = (torch.arange(100)+.5).to(x)*math.pi/100                                   # integrate along both moons
     at = torch.cat([_moon(t, t*0+1), _moon(t, t*0-1)])
-    return normal(x[..., None, :]-at, .12).sum(-1).logsumexp(-1) - math.log(400)
+    return normal(x[..., None, :]-at, .12).sum(-1).logsumexp(-1) - math.log(200)
 
 # %% ../nbs/01_boltzmann.ipynb #745663d8
 def grid2d(
@@ -246,7 +248,7 @@ def train_cd(
 )->dict:                      # lists 'real', 'fake' (mean energies per update) and 'kept': {updates: state}
     "Learn an energy from points by contrastive divergence. Raises ValueError for an unknown `start`."
     if start not in ('data', 'replay'): raise ValueError(f"walkers start at 'data' or in a 'replay' buffer, not at {start!r}")
-    opt, pool = torch.optim.Adam(U.parameters(), lr, betas=(.9, .99)), Replay(batch, data.shape[1])
+    opt, pool = torch.optim.Adam(U.parameters(), lr, betas=(.9, .99), fused=True), Replay(batch, data.shape[1])
     walk = partial(langevin, U, steps=k, h=h, adjust=adjust)
     log, kept = [], {0: copy_state(U)} if 0 in keep else {}
     for i in range(steps):
