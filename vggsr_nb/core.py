@@ -429,7 +429,7 @@ class Explore:
             except Exception as e: readout.value = f'<output aria-live="polite">These settings do not work: {e}</output>'
         for c in ctrl.values(): c.observe(redraw, 'value')
         redraw()
-        return w.VBox([*ctrl.values(), picture, readout])
+        return w.VBox([*ctrl.values(), picture, readout]).add_class('explore')      # by which the browser tests find it
 
     def _ipython_display_(self):
         from IPython.display import display, Image

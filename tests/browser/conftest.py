@@ -31,7 +31,7 @@ class Lab:
         return f'http://127.0.0.1:{self.port}/lab{desk}/tree/{path}?token={TOKEN}{query}'
     def api(self, path, method='GET'):
         req = urllib.request.Request(f'http://127.0.0.1:{self.port}/api/{path}', method=method, headers={'Authorization': f'token {TOKEN}'})
-        with urllib.request.urlopen(req, timeout=30) as r: body = r.read()
+        with urllib.request.urlopen(req, timeout=120) as r: body = r.read()
         return json.loads(body) if body else None
     def setting(self, plugin, **values):
         "A setting of JupyterLab, as its settings editor stores it; for pages opened from now on. Without values: its default."
@@ -89,7 +89,7 @@ def browser(tmp_path_factory):
     with sync_playwright() as p:
         context = p.chromium.launch_persistent_context(tmp_path_factory.mktemp('profile'), executable_path=CHROMIUM, headless=True, args=FLAGS,
                                                        viewport=dict(width=1300, height=1000))
-        context.set_default_timeout(60_000)
+        context.set_default_timeout(180_000)        # a busy machine is no failure
         yield context
         context.close()
 
@@ -111,7 +111,7 @@ def open_lesson(lab, page):
     def _open(name):
         page.goto(lab.url(f'{name}.ipynb', workspace=re.sub(r'\W', '-', name), query='&reset'))
         page.wait_for_selector('.jp-NotebookPanel .jp-Cell')
-        page.wait_for_function("/Python 3.*Idle/.test(document.querySelector('#jp-main-statusbar').textContent)", timeout=180_000)
+        page.wait_for_function("/Python 3.*Idle/.test(document.querySelector('#jp-main-statusbar').textContent)")
         return page
     yield _open
     lab.setting(TRACKER)

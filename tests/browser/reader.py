@@ -49,18 +49,16 @@ FIND = """() => {
   for (const e of all) {
     const line = e.closest('.widget-slider, .widget-dropdown, .widget-checkbox, .widget-radio')
     if (kind(e) === 'radio' && window.controls.some(c => c.line === line)) continue              // one entry per question
-    const boxes = []
-    for (let b = e.closest('.widget-vbox'); b; b = b.parentElement.closest('.widget-vbox')) boxes.push(b)
-    window.controls.push({e, line, box: boxes.find(b => b.querySelector('img')) ?? boxes.at(-1) ?? line, cell: line.closest('.jp-CodeCell'), kind: kind(e)})
+    window.controls.push({e, line, box: e.closest('.explore') ?? e.closest('.widget-vbox') ?? line, kind: kind(e)})
   }
   const boxes = [...new Set(window.controls.map(c => c.box))]
   return window.controls.map((c, i) => ({i, kind: c.kind, label: (c.line.querySelector('.widget-label, label')?.textContent ?? '').trim(), box: boxes.indexOf(c.box),
-    figure: !!c.box.querySelector('img'), alt: (c.box.querySelector('img')?.alt ?? '').split(' at ')[0]}))
+    explore: c.box.matches('.explore') ? c.box.querySelector('img').alt.split(' at ')[0] : null}))
 }"""
 
 def controls(page):
-    """Sliders, dropdowns, checkboxes and questions of the lesson, a dict each: i, kind (slider, dropdown, checkbox, radio), label, box (number of the
-    experiment), figure (has it one?), alt (the function that draws it)."""
+    """Sliders, dropdowns, checkboxes and questions of the lesson, a dict each: i, kind (slider, dropdown, checkbox, radio), label, box (which group it
+    is in), explore (the name of the `explore` experiment, None for other widgets)."""
     return page.evaluate(FIND)
 
 def sliders(page):
