@@ -46,7 +46,7 @@ notebooks: $(READY)
 DATA ?= $(or $(VGGSR_DATA),../shared/datasets)
 IMAGES ?= $(DATA)/BSDS400,$(DATA)/T91,$(DATA)/SunHays80
 PRESET ?= models
-TABLE := table.md table.csv table.json table.png plane.png Set5_img_003.png Set14_img_005.png BSD100_img_013.png
+TABLE := table.md table.csv table.json table.png plane.png Set5_img_003.jpg Set14_img_005.jpg BSD100_img_013.jpg
 models: $(READY)
 	@$(BIN)/python benchmarks/models.py --images $(IMAGES) --preset $(PRESET) --runs runs/$(PRESET)
 	@$(MAKE) --no-print-directory table
