@@ -32,10 +32,18 @@ assert str(c.data_path()).startswith(TARGET), c.data_path()
 assert len(list(c.data_path('images').glob('*.png'))) >= 8
 assert VGG('mini').provenance['encoder'] == 'mini'
 assert e.load_method('bicubic')(read_image(c.data_path('images', 'coffee.png'))[:, :16, :16]).shape == (3, 64, 64)
+from vggsr_nb.images import write_image
+from vggsr_nb.upscale import vggsr_upscale
+write_image('small.png', read_image(c.data_path('images', 'coffee.png'))[:, :24, :32])
+vggsr_upscale('small.png', out='large.png')
+assert read_image('large.png').shape == (3, 96, 128)
+assert {'srresnet', 'srgan-vgg22', 'srgan-vgg54', 'vggsrgan'} <= set(e.shipped()) and list(c.data_path('runs').glob('*/log.jsonl'))
+assert sum(f.stat().st_size for f in c.data_path('models').iterdir()) < 25e6
 print('fine')'''.replace('TARGET', repr(str(tmp_path/'site')))
     (tmp_path/'away').mkdir()
     r = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, cwd=tmp_path/'away', env={**os.environ, 'PYTHONPATH': str(tmp_path/'site')})
-    assert r.stdout.strip() == 'fine', r.stderr
+    said = r.stdout.splitlines()
+    assert said[0] == 'method: srresnet on cpu' and said[-1] == 'fine', r.stdout+r.stderr
 
 def test_settings_are_the_one_source():
     cfg = configparser.ConfigParser(delimiters=['=']); cfg.read(ROOT/'settings.ini'); cfg = cfg['DEFAULT']
