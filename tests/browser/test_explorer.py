@@ -17,6 +17,10 @@ class Station:
     def say(self, words): expect(self.out.locator('output', has_text=words).first).to_be_visible(timeout=WAIT)
     def slider(self, label): return self.out.get_by_role('slider', name=label, exact=True)
     def choose(self, label, value): self.out.get_by_label(label, exact=True).select_option(value)
+    def upload(self, path):
+        "The upload button, by keyboard."
+        with self.page.expect_file_chooser() as chooser: self.out.get_by_role('button', name=re.compile('upload your own')).press('Enter')
+        chooser.value.set_files(path)
     def shot(self, name):
         self.out.first.scroll_into_view_if_needed(); self.page.wait_for_timeout(300); shot(self.page, f'explorer-{name}')
     def redraw(self, slider, key):
@@ -45,10 +49,17 @@ def pixels(page, side):
     return page.evaluate("""side => { const clips = document.querySelectorAll('.vx-clip'), c = clips[side === 'left' ? 1 : 0].querySelector('.vx-base')
       const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data; let s = 0; for (let i = 0; i < d.length; i += 997) s = (s*31+d[i])%1000003; return [c.width, c.height, s] }""", side)
 
+def until(page, true, seconds=60):
+    "Wait for something in the page."
+    for _ in range(5*seconds):
+        if true(): return
+        page.wait_for_timeout(200)
+    raise AssertionError('it did not come')
+
 def compare(page, tmp_path):
     s = Station(page, 'station1')
     s.say('done'); expect(s.out.locator('table[aria-label=scores]')).to_contain_text('PSNR (dB)', timeout=WAIT)
-    assert pixels(page, 'left') != pixels(page, 'right')
+    until(page, lambda: pixels(page, 'left') != pixels(page, 'right'))
     s.shot('compare')
     handle = s.out.get_by_role('slider', name='divider between the two results')
     clip, now = s.out.locator('.vx-clip').nth(1), lambda: float(handle.get_attribute('aria-valuenow'))
@@ -72,12 +83,11 @@ def compare(page, tmp_path):
 def upload(page, s, tmp_path):
     with Image.open(ROOT/'data/images/flower.png') as im: im.crop((120, 60, 312, 220)).save(tmp_path/'mine.png')
     before = pixels(page, 'left')
-    s.out.locator('input[type=file]').set_input_files(tmp_path/'mine.png')
-    page.wait_for_function("n => document.querySelector('.vx-clip .vx-base').width !== n", arg=before[0], timeout=WAIT)
-    s.say('done'); assert pixels(page, 'left')[:2] == [192, 160]
+    s.upload(tmp_path/'mine.png')
+    until(page, lambda: pixels(page, 'left')[:2] == [192, 160] != before[:2]); s.say('done')
     s.choose('on the left', 'original'); s.say('done'); s.shot('upload')
     (tmp_path/'notes.txt').write_text('no picture')
-    s.out.locator('input[type=file]').set_input_files(tmp_path/'notes.txt'); s.say('notes.txt is not an image that can be read')
+    s.upload(tmp_path/'notes.txt'); s.say('notes.txt is not an image that can be read')
     own = s.out.get_by_label('a model of your own'); own.fill('nowhere'); own.press('Enter'); s.say("no method or model file 'nowhere'"); s.shot('sentence')
     s.choose('photograph', 'coffee'); s.choose('on the right', 'selfexsr')
     stop = s.out.get_by_role('button', name='Stop'); expect(stop).to_be_enabled(timeout=WAIT); s.say(re.compile('selfexsr: [1-9]'))
@@ -98,7 +108,7 @@ def energy(page, timings):
     page.keyboard.press('Home'); expect(over).to_have_css('opacity', '0'); [page.keyboard.press('PageUp') for _ in range(3)]
     step = s.slider('steps down the energy')
     for k in ['ArrowRight']*5+['End', 'ArrowLeft']: timings.append(dict(lesson='19_explorer', control='walk: steps down the energy', ms=s.redraw(step, k)))
-    s.say('after 23 steps'); step.scroll_into_view_if_needed(); page.wait_for_timeout(300); shot(page, 'explorer-walk')
+    s.say('after 23 steps'); page.evaluate('e => e.scrollIntoView()', step.element_handle()); page.wait_for_timeout(300); shot(page, 'explorer-walk')
     base = pick.locator('img').first.get_attribute('src')
     s.choose('energy of', 'bicubic'); expect(pick.locator('img').first).not_to_have_attribute('src', base, timeout=WAIT)
     expect(pick).to_have_attribute('aria-label', re.compile('^bicubic with its energy map')); s.say('the walk is ready'); pick.scroll_into_view_if_needed(); s.shot('energy')
@@ -108,7 +118,7 @@ def replay(page, timings):
     step, told = s.slider('step'), s.out.locator('output').first
     s.choose('run', 'demo (ships)'); expect(told).to_contain_text('step 1750')
     for k in ['ArrowLeft']*4+['Home', 'ArrowRight']: timings.append(dict(lesson='19_explorer', control='replay: step', ms=s.redraw(step, k)))
-    expect(told).to_contain_text('step 200, pretrain'); assert s.out.locator('svg').count() == 4; s.shot('replay')
+    expect(told).to_contain_text('step 200, pretrain'); assert s.out.locator('svg[role=img]').count() == 4; s.shot('replay')
     s.out.get_by_role('button', name='Refresh').press('Enter'); expect(told).to_contain_text('step 200')
     own = s.out.get_by_label('or a folder'); own.fill('nowhere'); own.press('Enter'); s.say('no run in nowhere')
 
