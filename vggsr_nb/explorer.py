@@ -2,10 +2,10 @@
 
 # %% auto #0
 __all__ = ['MIDDLE', 'MOST', 'PIXELS', 'Stopped', 'sentence', 'Job', 'unstopped', 'pictures', 'read_upload', 'encode', 'img_tag',
-           'find_energy', 'enlarge', 'first_look', 'find_lpips', 'middle', 'scores', 'score_table', 'chart', 'divider',
-           'reduced', 'Station', 'figure_bytes', 'PictureChoice', 'Compare', 'square', 'colours', 'EnergyMap',
-           'downhill', 'picker', 'stored_runs', 'Film', 'Replay', 'mixer_games', 'bounds_of', 'find_game', 'game_words',
-           'Mixer']
+           'find_energy', 'enlarge', 'first_look', 'find_lpips', 'middle', 'scores', 'score_table', 'chart', 'Pair',
+           'reduced', 'divider', 'Station', 'figure_bytes', 'PictureChoice', 'Compare', 'square', 'colours',
+           'EnergyMap', 'downhill', 'picker', 'stored_runs', 'Film', 'Replay', 'mixer_games', 'bounds_of', 'find_game',
+           'game_words', 'Mixer']
 
 # %% ../nbs/19_explorer.ipynb #67326238
 import html, io, json, threading
@@ -69,7 +69,7 @@ def unstopped(g=None, *a, **kw):
     "A `check` for work that nobody stops."
     return g(*a, **kw) if g else None
 
-# %% ../nbs/19_explorer.ipynb #21343bfd
+# %% ../nbs/19_explorer.ipynb #9e39a474
 def pictures()->dict:   # name -> path
     "The photographs that ship, those held out of training first."
     files = dict(image_files(data_path('images')))
@@ -87,6 +87,7 @@ def read_upload(
         try: return read_image(p)
         except UserError as e: raise UserError(str(e).replace(str(p), name)) from e
 
+# %% ../nbs/19_explorer.ipynb #030dee89
 def encode(
     img:Tensor,        # uint8 [3 or 1, H, W]
     fmt:str='',        # 'png' or 'jpeg'; default: PNG up to a quarter of a megapixel
@@ -124,7 +125,7 @@ def _energy(path, changed):
     uae.label = f'{Path(path).name} on {uae.enc.name}'
     return uae
 
-# %% ../nbs/19_explorer.ipynb #ddf8a4f4
+# %% ../nbs/19_explorer.ipynb #27e3f561
 def enlarge(
     m:Method,        # from `load_method`
     lr:Tensor,       # uint8 [3, h, w]
@@ -153,6 +154,7 @@ def _selfexsr(lr, report):
         for level in climb(ycc[0]/255, cfg, bar=Bar()): pass
     return ycbcr_to_rgb(torch.cat([level.result[None]*255, imresize(ycc[1:], 4)])).round().clamp(0, 255).byte()
 
+# %% ../nbs/19_explorer.ipynb #aebf71ed
 def first_look(
     m:Method,            # from `load_method`
     lr:Tensor,           # uint8 [3, h, w]
@@ -167,7 +169,7 @@ def first_look(
     top, left = max(0, a-margin), max(0, c-margin)
     return 4*a, 4*c, m(lr[:, top:b+margin, left:d+margin])[:, 4*(a-top):4*(b-top), 4*(c-left):4*(d-left)]
 
-# %% ../nbs/19_explorer.ipynb #97984702
+# %% ../nbs/19_explorer.ipynb #73ef932c
 MIDDLE = 512        # LPIPS and energy are measured on the middle of so many pixels, at most
 
 @lru_cache(1)
@@ -196,6 +198,7 @@ def scores(
     if uae is not None: out['energy'] = uae(to_net(middle(sr))[None]).item()
     return out
 
+# %% ../nbs/19_explorer.ipynb #ed1fa691
 def score_table(
     rows:dict,         # name -> what `scores` gave
     notes=(),          # sentences below the table
@@ -208,7 +211,7 @@ def score_table(
     head = ''.join(f'<th scope="col" style="padding:0 .8em">{heads[k]}</th>' for k in cols)
     return f'<table aria-label="scores"><tr><th scope="col">method</th>{head}</tr>{body}</table>' + ''.join(f'<div>{html.escape(n)}</div>' for n in notes if n)
 
-# %% ../nbs/19_explorer.ipynb #045fd231
+# %% ../nbs/19_explorer.ipynb #fd296f56
 _SVG_DASHES = ['', '6 4', '8 3 2 3', '2 3', '10 2']
 
 def chart(
@@ -235,6 +238,7 @@ def chart(
     out += [f'<text x="{(L+W-R)/2}" y="{H-6}" text-anchor="middle">{xlabel}</text>', f'<text x="6" y="13">{html.escape(ylabel)}</text>']
     return _svg(out, pts, X, Y, at, (W, H, L, R, T, B), (x0, x1), ylabel)
 
+# %% ../nbs/19_explorer.ipynb #5f280237
 def _svg(out, pts, X, Y, at, box, ends, label):
     "Lines, their legend and the cursor around what `chart` has drawn."
     W, H, L, R, T, B = box
@@ -296,8 +300,8 @@ function handle(box, model, moved) {
 }
 '''
 
-# %% ../nbs/19_explorer.ipynb #83204501
-_DIVIDER = _ZOOM+_HANDLE+r'''
+# %% ../nbs/19_explorer.ipynb #5582d4ab
+_LAYERS = r'''
 function layers(box) {
   const out = {}
   for (const side of ['right', 'left']) { const clip = make('div', 'vx-clip', {}, box), inner = make('div', 'vx-inner', {}, clip)
@@ -310,6 +314,10 @@ function bar(root, t) {
     const e = make('button', 'vx-button', {type: 'button', 'aria-label': label, title: label}, b); e.textContent = text; e.addEventListener('click', f) }
   return make('span', 'vx-zoom', {'aria-live': 'off'}, b)
 }
+'''
+
+# %% ../nbs/19_explorer.ipynb #e0ea95cb
+_DIVIDER = _ZOOM+_HANDLE+_LAYERS+r'''
 function render({model, el}) {
   const root = make('div', 'vx', {'data-lm-suppress-shortcuts': 'true'}, el)
   const box = make('div', 'vx-stage', {tabindex: 0, role: 'group', 'aria-label': 'both results under one divider; arrow keys pan, plus and minus zoom, 0 fits'}, root)
@@ -355,54 +363,57 @@ _CSS = '''
 .vx-mark {position: absolute; border: 2px solid #fff; box-shadow: 0 0 0 2px #000; pointer-events: none; box-sizing: border-box}
 '''
 
-# %% ../nbs/19_explorer.ipynb #b344b000
+# %% ../nbs/19_explorer.ipynb #cab2acf4
 MOST = 2048         # longest side in pixels that the page is sent of a whole result
 
-@lru_cache(1)
-def divider():      # the widget's class; made on first use, so that importing this module needs no ipywidgets
-    "Two pictures of one size under a divider: `begin(h, w)`, then `put(side, piece, y, x)`."
-    import anywidget, traitlets as tr
-    class Divider(anywidget.AnyWidget):
-        _esm, _css = _DIVIDER, _CSS
-        value = tr.Float(50.).tag(sync=True)                              # per cent that belongs to the left
-        names = tr.List(['', '']).tag(sync=True)
-        pointer = tr.List([.5, .5]).tag(sync=True)                        # where it rests on the picture, (x, y) as shares
-        def __init__(self, **kw):
-            super().__init__(**kw)
-            self.n, self.size, self.shown, self.pictures = 0, (0, 0), 1., {}
-            self.on_msg(lambda _, m, __: self.answer(m))
-        def begin(self, h, w):
-            "A new pair of h x w pixels, both empty."
-            self.n, self.size, self.shown = self.n+1, (h, w), min(1., MOST/max(h, w))
-            self.pictures = {s: torch.full((3, h, w), 51, dtype=torch.uint8) for s in ('left', 'right')}
+class Pair:
+    "Two results of one size, and the messages that show them in a page."
+    n, size, shown, pictures = 0, (0, 0), 1., {}
+    def begin(self, h:int, w:int):
+        "A new pair of h x w pixels, both empty."
+        self.n, self.size, self.shown = self.n+1, (h, w), min(1., MOST/max(h, w))
+        self.pictures = {s: torch.full((3, h, w), 51, dtype=torch.uint8) for s in ('left', 'right')}
+        self.announce()
+    def announce(self):
+        h, w = self.size
+        self.send(dict(kind='begin', n=self.n, h=h, w=w, shown=self.shown, ch=round(h*self.shown), cw=round(w*self.shown)))
+    def put(self, side:str, piece:Tensor, y:int=0, x:int=0):
+        "A finished piece of one side, uint8 [3, h, w]."
+        (h, w), f = piece.shape[1:], self.shown
+        self.pictures[side][:, y:y+h, x:x+w] = piece
+        (a, c), (b, d) = (round(y*f), round(x*f)), (round((y+h)*f), round((x+w)*f))
+        if b > a and d > c: self.send(dict(kind='piece', n=self.n, side=side, y=a, x=c, h=b-a, w=d-c), [encode(reduced(piece, b-a, d-c))])
+    def answer(self, m:dict):
+        "Messages of the page: it has appeared, or wants pixels."
+        if m.get('kind') == 'hello' and self.pictures:
             self.announce()
-        def announce(self):
-            h, w = self.size
-            self.send(dict(kind='begin', n=self.n, h=h, w=w, shown=self.shown, ch=round(h*self.shown), cw=round(w*self.shown)))
-        def put(self, side, piece, y=0, x=0):
-            "A finished piece of one side, uint8 [3, h, w]."
-            h, w = piece.shape[1:]
-            self.pictures[side][:, y:y+h, x:x+w] = piece
-            f = self.shown
-            (a, c), (b, d) = (round(y*f), round(x*f)), (round((y+h)*f), round((x+w)*f))
-            if b > a and d > c: self.send(dict(kind='piece', n=self.n, side=side, y=a, x=c, h=b-a, w=d-c), [encode(reduced(piece, b-a, d-c))])
-        def answer(self, m):
-            "Messages of the page: it has appeared, or wants pixels."
-            if m.get('kind') == 'hello' and self.pictures:
-                self.announce()
-                for s, p in self.pictures.items(): self.put(s, p)
-            if m.get('kind') == 'look' and self.pictures and min(m['w'], m['h']) > 0:
-                y, x, h, w = (int(m[k]) for k in 'yxhw')
-                f = min(1., MOST/max(h, w))
-                for s, p in self.pictures.items():
-                    self.send(dict(kind='detail', n=self.n, side=s, y=y, x=x, h=h, w=w), [encode(reduced(p[:, y:y+h, x:x+w], max(1, round(h*f)), max(1, round(w*f))))])
-    return Divider
+            for s, p in self.pictures.items(): self.put(s, p)
+        if m.get('kind') == 'look' and self.pictures and min(m['w'], m['h']) > 0:
+            y, x, h, w = (int(m[k]) for k in 'yxhw')
+            f = min(1., MOST/max(h, w))
+            for s, p in self.pictures.items():
+                self.send(dict(kind='detail', n=self.n, side=s, y=y, x=x, h=h, w=w), [encode(reduced(p[:, y:y+h, x:x+w], max(1, round(h*f)), max(1, round(w*f))))])
 
 def reduced(x, h, w):
     "As it is, or by Pillow's antialiased box, which is quick."
     if x.shape[1:] == (h, w): return x
     from PIL import Image
     return torch.from_numpy(np.array(Image.fromarray(to_array(x)).resize((w, h), Image.Resampling.BOX))).permute(2, 0, 1)
+
+# %% ../nbs/19_explorer.ipynb #62e9f686
+@lru_cache(1)
+def divider():      # the widget's class; made on first use, so that importing this module needs no ipywidgets
+    "Two pictures of one size under a divider: `begin(h, w)`, then `put(side, piece, y, x)`."
+    import anywidget, traitlets as tr
+    class Divider(Pair, anywidget.AnyWidget):
+        _esm, _css = _DIVIDER, _CSS
+        value = tr.Float(50.).tag(sync=True)                              # per cent that belongs to the left
+        names = tr.List(['', '']).tag(sync=True)
+        pointer = tr.List([.5, .5]).tag(sync=True)                        # where it rests on the picture, (x, y) as shares
+        def __init__(self, **kw):
+            super().__init__(**kw)
+            self.on_msg(lambda _, m, __: self.answer(m))
+    return Divider
 
 # %% ../nbs/19_explorer.ipynb #ee8b793f
 class Station:
@@ -468,7 +479,7 @@ class Compare(Station):
         hr = crop_to_multiple(img, 4)
         return hr, imresize(hr, .25)
 
-# %% ../nbs/19_explorer.ipynb #ffc8a4ad
+# %% ../nbs/19_explorer.ipynb #a6531b4a
 @patch
 def work(self:Compare, check, view, img, shrink, report):
     "First looks on both sides, then the whole, then scores: what the background thread does. Gives back the results by name, and the table as HTML."
@@ -490,6 +501,7 @@ def work(self:Compare, check, view, img, shrink, report):
     check(report, 1., '')
     return results, table
 
+# %% ../nbs/19_explorer.ipynb #c2297764
 @patch
 def judge(self:Compare, check, results, hr, report):
     "Scores of both results, and of the original, as a table."
@@ -505,7 +517,7 @@ def judge(self:Compare, check, results, hr, report):
     if max(next(iter(results.values())).shape[1:]) > MOST: notes.append(f'the page holds a picture of {MOST} pixels; zoom in, and the sharp one follows')
     return score_table(rows, notes)
 
-# %% ../nbs/19_explorer.ipynb #396e6d24
+# %% ../nbs/19_explorer.ipynb #c598bd79
 @patch
 def widget(self:Compare):
     "The live widget; a new one per call."
@@ -526,6 +538,7 @@ def widget(self:Compare):
     self.go()
     return w.VBox([*self.choice.box, self.shrink, self.left, self.right, self.own, self.view, w.HBox([self.bar, self.stopper, self.again]), self.words, self.scores])
 
+# %% ../nbs/19_explorer.ipynb #12c830a9
 @patch
 def say(self:Compare, words): self.words.value = _said(words)
 
@@ -576,7 +589,7 @@ def still(self:Compare)->bytes:
     for ax, x, t in zip(axs, (a, both, b, img), (f'{left}\n{line(a)}', f'{left} | {right}', f'{right}\n{line(b)}', 'original\n'+line(img))): ax.imshow(to_array(x)); ax.set_title(t, fontsize=10); ax.axis('off')
     return figure_bytes(fig)
 
-# %% ../nbs/19_explorer.ipynb #3b6ef25c
+# %% ../nbs/19_explorer.ipynb #75ff40a6
 def square(
     img:Tensor,       # uint8 [3, H, W]
     side:int=256,     # at most so many pixels
@@ -595,6 +608,7 @@ def colours(
     lut = torch.from_numpy((get_plt().colormaps['cividis'](range(256))[:, :3]*255).round().astype('uint8'))
     return lut[((m/max(top, 1e-12)).clamp(0, 1).sqrt()*255).round().long()].permute(2, 0, 1)
 
+# %% ../nbs/19_explorer.ipynb #ca23926d
 class EnergyMap(Station):
     "The energy of a photograph, its blur and its enlargements, place by place, and the way downhill."
     def __init__(self,
@@ -649,7 +663,7 @@ def place(self:EnergyMap,
     cut = lambda t: None if t is None else t[..., a:a+size, b:b+size]
     return dict(patch=cut(s['picture']), redrawn=cut(s['redrawn']), here=s['map'][y, x].item(), mean=cut(s['map']).mean().item(), box=(a, b))
 
-# %% ../nbs/19_explorer.ipynb #462d0352
+# %% ../nbs/19_explorer.ipynb #fb308e20
 def downhill(
     U,                    # energy: [B, 3, H, W] -> [B]
     x:Tensor,             # float [1, 3, H, W] in [-1, 1]
@@ -666,6 +680,7 @@ def downhill(
         g, = torch.autograd.grad(u, x)
         x = (x+sign*levels/127.5*g/g.square().mean().sqrt().clamp_min(1e-20)).clamp(-1, 1)
 
+# %% ../nbs/19_explorer.ipynb #ced3f25b
 @patch
 def walk(self:EnergyMap,
     name:str,          # where it begins, of `names`
@@ -716,7 +731,7 @@ def picker():       # the widget's class
         alt = tr.Unicode('').tag(sync=True)
     return Picker
 
-# %% ../nbs/19_explorer.ipynb #660e68ff
+# %% ../nbs/19_explorer.ipynb #d6440c9c
 @patch
 def widget(self:EnergyMap):
     "The live widget; a new one per call."
@@ -736,6 +751,7 @@ def widget(self:EnergyMap):
     return w.VBox([*self.choice.box, self.name, self.opacity, w.HBox([self.view, self.patch_html], layout=w.Layout(flex_flow='row wrap', grid_gap='1em')), self.col, self.row,
                    w.HBox([self.bar, self.stopper]), self.words, w.VBox([self.step, self.walked])])
 
+# %% ../nbs/19_explorer.ipynb #e4dad544
 @patch
 def say(self:EnergyMap, words): self.words.value = _said(words)
 @patch
@@ -819,7 +835,7 @@ def still(self:EnergyMap)->bytes:
             ax.imshow(to_array(middle(w['picture'], self.hr.shape[1]//2))); ax.set_title(f'{name}, {i} steps down\nU = {w["U"]:.5f}', fontsize=9)
     return figure_bytes(fig)
 
-# %% ../nbs/19_explorer.ipynb #d8392627
+# %% ../nbs/19_explorer.ipynb #ab490fe6
 def stored_runs()->dict:   # label -> folder
     "Runs that ship, and those that vggsr_train and the demo left nearby."
     root = data_path().parent
@@ -827,6 +843,7 @@ def stored_runs()->dict:   # label -> folder
     ships = {f'{p.name} (ships)': p for p in sorted(data_path('runs').glob('*')) if (p/'log.jsonl').exists()}
     return {**ships, **{'/'.join(p.parts[-3:]): p for p in near}}
 
+# %% ../nbs/19_explorer.ipynb #907bf0cc
 class Film:
     "Log and samples of one run, as they are now. Raises `UserError` for a folder that holds no run, or a damaged log."
     def __init__(self,
