@@ -255,20 +255,27 @@ class Game:
         dtype=torch.float32,
         **knobs,                 # see `KNOBS`; a list makes one lane per value and seed
     ):
-        if isinstance(method, str) and method not in METHODS: raise ValueError(f'no method {method!r}; there are {", ".join(METHODS)}')
-        self.m = METHODS[method] if isinstance(method, str) else method
+        self.m = _rules(method)
         self.data, self.batch, self.content, self.leak, self.dtype = data, batch, content, leak, dtype
         self.seeds, self.u_steps = list(range(seeds) if isinstance(seeds, int) else seeds), u_steps or self.m.u_steps
         self._set_knobs({**KNOBS, **self.m.knobs, **knobs})
-        fresh = [torch.Generator().manual_seed(10_000+s) for _ in range(self.settings) for s in self.seeds]
-        self.G = Stacked([1 if content else 2, width, width, 2], fresh).to(dtype)
-        self.U = SHAPES[shape or self.m.shape](fresh, width, **(dict(offset=True) if offset else {})).to(dtype)
-        self.learned = [p for p in self.U.parameters() if p.requires_grad]
-        self.opt_g, self.opt_u = [torch.optim.Adam(ps, r, betas, foreach=True) for ps, r in ((list(self.G.parameters()), lr), (self.learned, lr_u or lr))]
-        self.rngs, self.t, self.log, self.last = [torch.Generator().manual_seed(s) for s in self.seeds], 0, {}, None
-        self._set_probe()
+        self._set_players(SHAPES[shape or self.m.shape], width, dict(offset=True) if offset else {}, (lr, lr_u or lr), betas)
+        self.rngs, self.t, self.log, self.last = [torch.Generator().manual_seed(s) for s in self.seeds], 0, {}, None; self._set_probe()
 
 # %% ../nbs/03_adversaries.ipynb #f4799d52
+def _rules(method):
+    if isinstance(method, str) and method not in METHODS: raise ValueError(f'no method {method!r}; there are {", ".join(METHODS)}')
+    return METHODS[method] if isinstance(method, str) else method
+
+@patch
+def _set_players(self:Game, shape, width, more, lrs, betas):
+    "Both networks and their optimisers; a lane starts from its seed alone."
+    fresh = [torch.Generator().manual_seed(10_000+s) for _ in range(self.settings) for s in self.seeds]
+    self.G = Stacked([1 if self.content else 2, width, width, 2], fresh).to(self.dtype)
+    self.U = shape(fresh, width, **more).to(self.dtype)
+    self.learned = [p for p in self.U.parameters() if p.requires_grad]
+    self.opt_g, self.opt_u = [torch.optim.Adam(ps, lr, betas, fused=True) for ps, lr in zip((list(self.G.parameters()), self.learned), lrs)]
+
 @patch
 def _set_knobs(self:Game, knobs):
     "Knobs as tensors [lanes]; lists must agree in length."
@@ -279,6 +286,7 @@ def _set_knobs(self:Game, knobs):
     spread = lambda v: torch.as_tensor(v, dtype=self.dtype).expand(self.settings).repeat_interleave(len(self.seeds))
     self.o = SimpleNamespace(**{k: spread(v) for k, v in knobs.items()}, paired=self.content)
 
+# %% ../nbs/03_adversaries.ipynb #55d806c5
 @patch
 def _set_probe(self:Game, n=128, far=1000):
     "Points that never change and are the same for every method: real ones, real ones moved by 0.3, a box around all, noise."
@@ -313,6 +321,7 @@ def g_step(self:Game, real, z):
     loss.sum().backward(); self.opt_g.step(); self.opt_g.zero_grad()
     for p in self.learned: p.requires_grad_(True)
 
+# %% ../nbs/03_adversaries.ipynb #dcf13d08
 @patch
 def u_step(self:Game, real, z, a=None):
     "One step of the energy; the generator stands still (unless its output is not detached: `leak`)."
@@ -485,6 +494,7 @@ def adversaries(
     "Measure what lesson 03 shows: `python -m vggsr_nb.adversaries` (about 10 minutes of one quiet core)."
     import time
     if part != 'all' and part not in PARTS: raise UserError(f'no part {part!r} of the laboratory; there are all, {", ".join(PARTS)}')
+    torch.set_num_threads(1)                                                                # small tensors: see the lesson
     for name in PARTS if part == 'all' else [part]:
         run, n, s = PARTS[name]
         config, start = dict(steps=steps or n, seeds=seeds or s), time.time()

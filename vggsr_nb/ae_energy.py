@@ -227,7 +227,7 @@ def train_ae(
     every:int=100,
 )->dict:             # 'real' and 'fake': mean energies before each step, [steps] or [steps, copies]
     "Train to copy (or denoise) and, given fakes, to fail on them; see `ae_losses`."
-    g, opt, log = torch.Generator().manual_seed(seed), torch.optim.Adam(net.parameters(), lr), []
+    g, opt, log = torch.Generator().manual_seed(seed), torch.optim.Adam(net.parameters(), lr, fused=True), []
     for i in progress(range(steps), 'training', leave=False):
         if watch and i % every == 0: watch(i, net)
         for p in opt.param_groups: p['lr'] = lr*min((i+1)/max(1, steps//10), (1+math.cos(math.pi*i/steps))/2)

@@ -9,6 +9,7 @@ import math
 from dataclasses import dataclass, asdict
 import torch, torch.nn.functional as F
 from torch import Tensor, nn
+from fastcore.basics import patch
 from .core import UserError, mixed
 from .images import imresize
 from .vgg import content_loss
@@ -109,6 +110,7 @@ class Both(nn.Module):
     def __init__(self, D:nn.Module): super().__init__(); self.D = D
     def forward(self, *pictures): return [self.D(x) for x in pictures]
 
+# %% ../nbs/11_srgan.ipynb #41e1db92
 class SRGAN:
     "Generator, discriminator, frozen encoder, two Adams: one call of `step` updates both networks. Ledig et al. 2017."
     def __init__(self,
@@ -129,52 +131,64 @@ class SRGAN:
 
     def autocast(self): return mixed(self.device, self.amp)
 
-    @torch.no_grad()
-    def calibrate(self, hr, lr):
-        "Set the scale of each content layer from these pictures, unless it is given or set."
-        if self.known: return                                             # not asked of the device, which would have to be waited for
-        fake, o = imresize(lr, size=hr.shape[-2:]), self.o
-        f, g = self.enc(hr, o.layers), self.enc(fake, o.layers)
-        d = mean_of_ranks(torch.stack([content_loss(f, g, l) for l in o.layers]+[(hr-fake).square().mean()]))
-        self.scale, self.known = (o.ratio*d[-1]/d[:-1]).sqrt(), True      # `feature_scale` of each layer
+# %% ../nbs/11_srgan.ipynb #41e1db93
+@patch
+@torch.no_grad()
+def calibrate(self:SRGAN, hr, lr):
+    "Set the scale of each content layer from these pictures, unless it is given or set."
+    if self.known: return                                             # not asked of the device, which would have to be waited for
+    fake, o = imresize(lr, size=hr.shape[-2:]), self.o
+    f, g = self.enc(hr, o.layers), self.enc(fake, o.layers)
+    d = mean_of_ranks(torch.stack([content_loss(f, g, l) for l in o.layers]+[(hr-fake).square().mean()]))
+    self.scale, self.known = (o.ratio*d[-1]/d[:-1]).sqrt(), True      # `feature_scale` of each layer
 
-    def step(self,
-        hr:Tensor,       # originals, float [B, 3, H, W] in [-1, 1]
-        lr:Tensor,       # low resolution, float [B, 3, H/4, W/4]
-        i:int=0,         # number of the step; SRGAN does not use it
-        log:bool=False,  # also measure gradients: two more backward passes
-    )->dict:             # 0-d tensors on the device: L_con, loss_g, loss_d, D_real, D_fake [, ratio, slope_real]
-        "One training step: one pass of encoder and discriminator over originals, one over fakes."
-        self.calibrate(hr, lr)
-        o, real = self.o, hr.detach().requires_grad_(log)
-        with self.autocast():
-            fake = self.gen(lr)
-            x = fake.detach().float().requires_grad_()                    # gradients of both networks' losses meet here
-            with torch.no_grad(): f_real = self.enc(hr, o.layers)
-            f_fake = self.enc(x, o.layers)
-            l_real, l_fake = self.foe(real, x)
-        weights = dict(zip(o.layers, self.scale.square()))
-        L_con, L_adv = content_loss(f_real, f_fake, weights), bce_generator(l_fake, o.saturating)
-        L_d = bce_discriminator(l_real, l_fake)
-        logs = dict(L_con=L_con, loss_g=L_adv, loss_d=L_d, D_real=l_real.float().sigmoid().mean(), D_fake=l_fake.float().sigmoid().mean())
-        if log:
-            g_con, g_adv = (torch.autograd.grad(L, x, retain_graph=True)[0] for L in (L_con, o.eps*L_adv))
-            g = g_con+g_adv
-            n = mean_of_ranks(torch.stack([g_adv, g_con]).flatten(1).norm(dim=1).square()).sqrt()
-            logs['ratio'] = n[0]/n[1].clamp_min(1e-30)
-            logs['slope_real'] = torch.autograd.grad(l_real.sum(), real, retain_graph=True)[0].flatten(1).norm(dim=1).mean()
-        else: g, = torch.autograd.grad(L_con+o.eps*L_adv, x, retain_graph=True)
-        self.opt_d.zero_grad(); L_d.backward(inputs=list(self.D.parameters()))
-        self.opt_g.zero_grad(); fake.backward(g.to(fake.dtype))
-        self.opt_g.step(); self.opt_d.step()
-        return {k: v.detach().float() for k, v in logs.items()}
+# %% ../nbs/11_srgan.ipynb #41e1db95
+@patch
+def gradient(self:SRGAN, L_con, L_adv, x, log=False):
+    "Gradient of the generator's loss at the fakes `x`, and with `log` the lengths of its parts, adversarial : content."
+    if not log: return torch.autograd.grad(L_con+self.o.eps*L_adv, x, retain_graph=True)[0], None
+    g_con, g_adv = (torch.autograd.grad(L, x, retain_graph=True)[0] for L in (L_con, self.o.eps*L_adv))
+    n = mean_of_ranks(torch.stack([g_adv, g_con]).flatten(1).norm(dim=1).square()).sqrt()
+    return g_con+g_adv, n[0]/n[1].clamp_min(1e-30)
 
-    def state_dict(self):
-        "Everything a run needs to go on as if it had not stopped."
-        return dict(G=self.G.state_dict(), D=self.D.state_dict(), opt_g=self.opt_g.state_dict(), opt_d=self.opt_d.state_dict(), scale=self.scale)
-    def load_state_dict(self, d):
-        for part, key in ((self.G, 'G'), (self.D, 'D'), (self.opt_g, 'opt_g'), (self.opt_d, 'opt_d')): part.load_state_dict(d[key])
-        self.scale, self.known = d['scale'].to(self.device), not d['scale'].isnan().any()
+# %% ../nbs/11_srgan.ipynb #41e1db96
+@patch
+def step(self:SRGAN,
+    hr:Tensor,       # originals, float [B, 3, H, W] in [-1, 1]
+    lr:Tensor,       # low resolution, float [B, 3, H/4, W/4]
+    i:int=0,         # number of the step; SRGAN does not use it
+    log:bool=False,  # also measure gradients: two more backward passes
+)->dict:             # 0-d tensors on the device: L_con, loss_g, loss_d, D_real, D_fake [, ratio, slope_real]
+    "One training step: one pass of encoder and discriminator over originals, one over fakes."
+    self.calibrate(hr, lr)
+    o, real = self.o, hr.detach().requires_grad_(log)
+    with self.autocast():
+        fake = self.gen(lr)
+        x = fake.detach().float().requires_grad_()                    # gradients of both networks' losses meet here
+        with torch.no_grad(): f_real = self.enc(hr, o.layers)
+        f_fake = self.enc(x, o.layers)
+        l_real, l_fake = self.foe(real, x)
+    L_con = content_loss(f_real, f_fake, dict(zip(o.layers, self.scale.square())))
+    L_adv, L_d = bce_generator(l_fake, o.saturating), bce_discriminator(l_real, l_fake)
+    logs = dict(L_con=L_con, loss_g=L_adv, loss_d=L_d, D_real=l_real.float().sigmoid().mean(), D_fake=l_fake.float().sigmoid().mean())
+    g, ratio = self.gradient(L_con, L_adv, x, log)
+    if log: logs.update(ratio=ratio, slope_real=torch.autograd.grad(l_real.sum(), real, retain_graph=True)[0].flatten(1).norm(dim=1).mean())
+    self.opt_d.zero_grad(); L_d.backward(inputs=list(self.D.parameters()))
+    self.opt_g.zero_grad(); fake.backward(g.to(fake.dtype))
+    self.opt_g.step(); self.opt_d.step()
+    return {k: v.detach().float() for k, v in logs.items()}
+
+# %% ../nbs/11_srgan.ipynb #41e1db97
+@patch
+def state_dict(self:SRGAN):
+    "Everything a run needs to go on as if it had not stopped."
+    return dict(G=self.G.state_dict(), D=self.D.state_dict(), opt_g=self.opt_g.state_dict(), opt_d=self.opt_d.state_dict(), scale=self.scale)
+
+@patch
+def load_state_dict(self:SRGAN, d):
+    "Go on from what `state_dict` gave."
+    for part, key in ((self.G, 'G'), (self.D, 'D'), (self.opt_g, 'opt_g'), (self.opt_d, 'opt_d')): part.load_state_dict(d[key])
+    self.scale, self.known = d['scale'].to(self.device), not d['scale'].isnan().any()
 
 # %% ../nbs/11_srgan.ipynb #f45aaf11
 def real_signal(
