@@ -154,7 +154,7 @@ def _selfexsr(lr, report):
         for level in climb(ycc[0]/255, cfg, bar=Bar()): pass
     return ycbcr_to_rgb(torch.cat([level.result[None]*255, imresize(ycc[1:], 4)])).round().clamp(0, 255).byte()
 
-# %% ../nbs/19_explorer.ipynb #aebf71ed
+# %% ../nbs/19_explorer.ipynb #6c46573e
 def first_look(
     m:Method,            # from `load_method`
     lr:Tensor,           # uint8 [3, h, w]
@@ -162,7 +162,7 @@ def first_look(
     size:int=32,         # side of the square in small pixels
     margin:int=8,        # how much of its surroundings is used
 )->tuple:                # (y, x, piece): its place in the result, and uint8 [3, 4*size, 4*size]
-    "A square of the result, quickly; SelfExSR, which needs minutes, is stood in for by bicubic."
+    "A square of the result, quickly; SelfExSR, which needs the whole picture and its time, is stood in for by bicubic."
     if m.name == 'selfexsr' and m.net is None: m = load_method('bicubic')
     cut = lambda n, f: (a := max(0, min(n-size, round(f*n)-size//2)), min(n, a+size))
     (a, b), (c, d) = cut(lr.shape[1], at[1]), cut(lr.shape[2], at[0])
@@ -415,14 +415,15 @@ def divider():      # the widget's class; made on first use, so that importing t
             self.on_msg(lambda _, m, __: self.answer(m))
     return Divider
 
-# %% ../nbs/19_explorer.ipynb #ee8b793f
+# %% ../nbs/19_explorer.ipynb #c9d20f9a
 class Station:
     "Shown as its `widget()` where a kernel is looked at, and as its stored figure `still()` always."
     alt = ''
     def _ipython_display_(self):
         from IPython.display import display, Image
+        figure = self.still()                                    # first: the widget then finds done what both need
         if _live(): show_widget(self.widget())
-        display(Image(self.still(), alt=self.alt))
+        display(Image(figure, alt=self.alt))
 
 def figure_bytes(fig, quality:int=88)->bytes:
     "A figure of photographs as JPEG; it is closed."
@@ -538,9 +539,11 @@ def widget(self:Compare):
     self.go()
     return w.VBox([*self.choice.box, self.shrink, self.left, self.right, self.own, self.view, w.HBox([self.bar, self.stopper, self.again]), self.words, self.scores])
 
-# %% ../nbs/19_explorer.ipynb #12c830a9
+# %% ../nbs/19_explorer.ipynb #38c30a48
 @patch
-def say(self:Compare, words): self.words.value = _said(words)
+def say(self:Compare, words):
+    "One sentence below the progress bar."
+    self.words.value = _said(words)
 
 @patch
 def finished(self:Compare, words):
@@ -608,14 +611,14 @@ def colours(
     lut = torch.from_numpy((get_plt().colormaps['cividis'](range(256))[:, :3]*255).round().astype('uint8'))
     return lut[((m/max(top, 1e-12)).clamp(0, 1).sqrt()*255).round().long()].permute(2, 0, 1)
 
-# %% ../nbs/19_explorer.ipynb #ca23926d
+# %% ../nbs/19_explorer.ipynb #482b802e
 class EnergyMap(Station):
     "The energy of a photograph, its blur and its enlargements, place by place, and the way downhill."
     def __init__(self,
         picture:str='chelsea',   # a bundled photograph
         energy:str='',           # for `find_energy`
         side:int=256,            # the square looked at, in pixels
-        steps:int=24,            # of the walk
+        steps:int=16,            # of the walk
     ): self.start, self.energy, self.side, self.steps = picture, energy, side, steps; self.load(read_image(pictures()[picture]))
     @property
     def alt(self): return f'energy maps of {self.start} on one colour scale, and its walk down the energy'
@@ -663,11 +666,11 @@ def place(self:EnergyMap,
     cut = lambda t: None if t is None else t[..., a:a+size, b:b+size]
     return dict(patch=cut(s['picture']), redrawn=cut(s['redrawn']), here=s['map'][y, x].item(), mean=cut(s['map']).mean().item(), box=(a, b))
 
-# %% ../nbs/19_explorer.ipynb #fb308e20
+# %% ../nbs/19_explorer.ipynb #6dd5f181
 def downhill(
     U,                    # energy: [B, 3, H, W] -> [B]
     x:Tensor,             # float [1, 3, H, W] in [-1, 1]
-    steps:int=24,         # how many
+    steps:int=16,         # how many
     levels:float=2.,      # length of each: root mean square over the values, in grey levels of 255
     sign:float=-1.,       # -1: down; +1: up
 ):                        # yields steps+1 times: (picture, U), the start first
@@ -751,11 +754,15 @@ def widget(self:EnergyMap):
     return w.VBox([*self.choice.box, self.name, self.opacity, w.HBox([self.view, self.patch_html], layout=w.Layout(flex_flow='row wrap', grid_gap='1em')), self.col, self.row,
                    w.HBox([self.bar, self.stopper]), self.words, w.VBox([self.step, self.walked])])
 
-# %% ../nbs/19_explorer.ipynb #e4dad544
+# %% ../nbs/19_explorer.ipynb #3b33e0b9
 @patch
-def say(self:EnergyMap, words): self.words.value = _said(words)
+def say(self:EnergyMap, words):
+    "One sentence below the progress bar."
+    self.words.value = _said(words)
+
 @patch
 def finished(self:EnergyMap, words):
+    "The background work has ended: said in words."
     self.stopper.disabled, self.bar.value = True, self.bar.value if words else 1.
     self.say(words or f'energy: {find_energy(self.energy).label}; the walk is ready')
 
@@ -781,9 +788,10 @@ def go(self:EnergyMap):
         check(self.show_step)
     self.job.start(work)
 
-# %% ../nbs/19_explorer.ipynb #cb5dd5f5
+# %% ../nbs/19_explorer.ipynb #37990cba
 @patch
 def show_map(self:EnergyMap, s, top):
+    "Picture, map and place, into the page."
     self.view.base, self.view.over = encode(s['picture'], 'png'), encode(colours(s['map'], top), 'png')
     self.view.alt = f'{self.name.value} with its energy map, U = {s["U"]:.3g}'
     self.show_place()
@@ -811,12 +819,12 @@ def show_step(self:EnergyMap):
     curve = chart({'U': (list(range(len(w))), [v['U'] for v in w])}, 'energy U per value', at=i)
     self.walked.value = f'<div style="display:flex;flex-wrap:wrap;gap:1em;align-items:center">{img_tag(encode(w[i]["picture"], "png"), words, 384)}{curve}</div>{_said(words)}'
 
-# %% ../nbs/19_explorer.ipynb #7460268a
+# %% ../nbs/19_explorer.ipynb #a24facc7
 @patch
 def still(self:EnergyMap)->bytes:
     "Pictures, their maps on one scale, and the walk, as JPEG; without an energy the sentence that says so."
     plt = get_plt()
-    names = [n for n in self.names if n != 'selfexsr']                         # SelfExSR needs minutes
+    names = [n for n in self.names if n != 'selfexsr']                         # SelfExSR is too slow for a figure
     names = names if len(names) < 7 else [*names[:3], *names[-4:]]
     try: top = self.scale()
     except UserError as e:

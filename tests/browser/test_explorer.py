@@ -108,7 +108,7 @@ def energy(page, timings):
     page.keyboard.press('Home'); expect(over).to_have_css('opacity', '0'); [page.keyboard.press('PageUp') for _ in range(3)]
     step = s.slider('steps down the energy')
     for k in ['ArrowRight']*5+['End', 'ArrowLeft']: timings.append(dict(lesson='19_explorer', control='walk: steps down the energy', ms=s.redraw(step, k)))
-    s.say('after 23 steps'); page.evaluate('e => e.scrollIntoView()', step.element_handle()); page.wait_for_timeout(300); shot(page, 'explorer-walk')
+    s.say('after 15 steps'); page.evaluate('e => e.scrollIntoView()', step.element_handle()); page.wait_for_timeout(300); shot(page, 'explorer-walk')
     base = pick.locator('img').first.get_attribute('src')
     s.choose('energy of', 'bicubic'); expect(pick.locator('img').first).not_to_have_attribute('src', base, timeout=WAIT)
     expect(pick).to_have_attribute('aria-label', re.compile('^bicubic with its energy map')); s.say('the walk is ready'); pick.scroll_into_view_if_needed(); s.shot('energy')
