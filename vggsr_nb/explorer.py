@@ -451,14 +451,14 @@ class PictureChoice:
         except Exception as e: self.say(sentence(e)); return
         self.changed()
 
-# %% ../nbs/19_explorer.ipynb #10f00de2
+# %% ../nbs/19_explorer.ipynb #76bf496b
 PIXELS = 40_000_000     # the largest result that the explorer keeps, twice
 
 class Compare(Station):
     "Two methods under one divider, with scores where the original is known."
     def __init__(self,
         left:str='bicubic',      # a name of `shipped()`, 'original', a model file or the folder of a run
-        right:str='',            # default: the best network that ships
+        right:str='',            # default: vggsrgan, else the best network that ships
         picture:str='chelsea',   # a bundled photograph
         energy:str='',           # for `find_energy`
     ):
