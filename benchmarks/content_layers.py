@@ -42,6 +42,12 @@ def measured(f, pairs, lpips):
         rows.append(dict(psnr=psnr(sr, hr), **{l.name: l(sr, hr).item() for l in lpips}, **texture(sr, hr)))
     return {k: torch.tensor([r[k] for r in rows], dtype=torch.float64).mean(0).tolist() for k in rows[0]}
 
+def played(run):
+    "The rows of a run that was not stopped half way."
+    rows = fit(run)
+    if run.i < run.cfg.total: raise KeyboardInterrupt
+    return rows
+
 def sheet(outs):
     "Rows of crops, a column per method, as one picture."
     return torch.cat([torch.cat([o[name][:, t:t+96, l:l+96] for o in outs.values()], 2) for name, t, l in BOXES], 1)
@@ -71,14 +77,14 @@ def main(
     losses = {'MSE': None, 'VGG22': 'relu2_2', 'VGG54': deep}
     values = {'bicubic': [measured(lambda l: imresize(l, 4), pairs, lpips)]}
     for seed in progress(range(seeds), 'seeds'):
-        common, rows = dict(seed=seed, log_every=20), []
+        common = dict(seed=seed, batch=4, log_every=20)
         with tempfile.TemporaryDirectory() as tmp:
-            run = Run(make_config('demo', 'srresnet', pretrain=pretrain, **common), photos, 'cpu'); fit(run); save_checkpoint(run, tmp)
+            run = Run(make_config('demo', 'srresnet', pretrain=pretrain, **common), photos, 'cpu'); played(run); save_checkpoint(run, tmp)
             go = dict(init=f'{tmp}/generator.safetensors', **common)
             runs = {'start': run} | {n: Run(make_config('demo', 'srgan-vgg22', pretrain=0, steps=steps, lr=lr, encoder=encoder, weights=weights, content=l, eps=0, width_d=1, **go) if l else
                                             make_config('demo', 'srresnet', pretrain=steps, lr_pretrain=lr, cosine=False, **go), photos, 'cpu') for n, l in losses.items()}
         for n, r in runs.items():
-            log = fit(r) if n != 'start' else []
+            log = played(r) if n != 'start' else []
             G = r.G.eval()
             row = measured(lambda l: to_uint8(G(to_net(l)[None]))[0], pairs, lpips) | dict(curve=[[q['step'], q['L_con']] for q in log if 'L_con' in q])
             values.setdefault(n, []).append(row)

@@ -37,22 +37,23 @@ def main(
     images:str='',        # folder of photographs to train on (default: the bundled ones)
     held:str='',          # folder of photographs to ask about (default: the two bundled ones that are held out)
     pretrain:int=800,     # steps of mean squared error to the start, one per seed
-    warmup:int=250,       # steps of the decoder on originals
+    warmup:int=200,       # steps of the decoder on originals
     steps:int=240,        # of the game
-    every:int=20,         # steps between questions
+    every:int=40,         # steps between questions
     seeds:int=3,          # runs per variant
     name:str='uae_auc',   # of the result file
 ):
     "Play, ask, store."
     torch.set_num_threads(1)
-    photos, hr = Photos(images, min_size=64) if images else bundled('cpu'), squares(held, 96)
+    photos, hr = Photos(images, min_size=64) if images else bundled('cpu'), squares(held, 64)
     kinds, low = degraded(to_net(hr)), to_net(imresize(hr, .25))
     still = {k: kinds[k] for k in ('real', 'bicubic', 'blurred')}
     values = {v: [] for v in VARIANTS}
     for seed in progress(range(seeds), 'seeds'):
-        common = dict(seed=seed, log_every=every)
+        common = dict(seed=seed, batch=4, crop=48, log_every=every)
         with tempfile.TemporaryDirectory() as tmp:
             first = Run(make_config('demo', 'srresnet', pretrain=pretrain, **common), photos, 'cpu'); fit(first); save_checkpoint(first, tmp)
+            if first.i < pretrain: raise KeyboardInterrupt
             for variant, o in VARIANTS.items():
                 run = Run(make_config('demo', init=f'{tmp}/generator.safetensors', pretrain=0, warmup=warmup, steps=steps, **common, **o), photos, 'cpu')
                 rows, alone = [], None

@@ -1,7 +1,7 @@
 """What enlarging costs: milliseconds per picture and per megapixel of result, achieved TFLOP/s, peak memory; tiles, self-ensemble and batch norm folded away.
 
     python benchmarks/upscale.py                  # on this machine's GPU, else its processor: data/results/upscale_cuda.json or upscale_cpu.json
-    python benchmarks/upscale.py --device cpu     # OMP_NUM_THREADS=1 for one core; under five minutes
+    OMP_NUM_THREADS=1 python benchmarks/upscale.py --device cpu     # one core, counted in processor time; under five minutes
 
 Ways take turns and medians are kept. The weights are random: the time does not depend on them.
 """
@@ -40,4 +40,4 @@ def main(
         values[k] = dict(ms=m, ms_per_megapixel=m/mpix, gflop=work[k], tflops=work[k]/m, memory_mib=peak(ways[k], dev))
         print(f'{k:34} {m:9.1f} ms {m/mpix:9.1f} ms per megapixel {work[k]:9.0f} GFLOP {work[k]/m:8.3f} TFLOP/s '+(f'{values[k]["memory_mib"]:8.0f} MiB' if values[k]['memory_mib'] else ''))
     config = dict(small=list(lr.shape[-2:]), rounds=rounds, generator='16 blocks of 64', tile=192)
-    print('stored in', save_result(name or f'upscale_{dev.type}', values, config, device=dev, command='python benchmarks/upscale.py'+('' if gpu else ' --device cpu')))
+    print('stored in', save_result(name or f'upscale_{dev.type}', values, config, device=dev, command='python benchmarks/upscale.py' if gpu else 'OMP_NUM_THREADS=1 python benchmarks/upscale.py --device cpu'))

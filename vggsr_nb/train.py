@@ -147,7 +147,7 @@ class Run:
         G = SRResNet(cfg.blocks, cfg.width, norm=cfg.norm, name=cfg.method)
         if cfg.init: load_generator(G, cfg.init)
         self.G = self.place(G)
-        self.opt = torch.optim.Adam(self.G.parameters(), cfg.lr_pretrain, betas=(.9, .999), fused=self.device.type == 'cuda')
+        self.opt = torch.optim.Adam(self.G.parameters(), cfg.lr_pretrain, betas=(.9, .999), fused=True)
         self.game = None
         if cfg.warmup or cfg.steps:
             where = cfg.weights or None; enc = VGG(cfg.encoder, where)
@@ -529,14 +529,15 @@ def race(
     fs:dict,          # name -> function without arguments
     rounds:int=5,     # how often each has its turn
     calls:int=1,      # calls per turn
-    device='cpu',     # waited for before and after a turn
+    device='cpu',     # waited for before and after a turn; one thread on a processor: its processor time counts, which other programs leave alone
 )->dict:              # name -> Tensor [rounds], milliseconds per call
     "Time functions in turn, after a first call of each: what else the machine does slows all of them alike."
-    wait = torch.cuda.synchronize if torch.device(device).type == 'cuda' else lambda: None
+    gpu = torch.device(device).type == 'cuda'
+    wait, clock = torch.cuda.synchronize if gpu else lambda: None, time.perf_counter if gpu or torch.get_num_threads() > 1 else time.process_time
     def turn(f):
-        wait(); t = time.perf_counter()
+        wait(); t = clock()
         for _ in range(calls): f()
-        wait(); return 1e3*(time.perf_counter()-t)/calls
+        wait(); return 1e3*(clock()-t)/calls
     for f in fs.values(): f()
     ms = [[turn(f) for f in fs.values()] for _ in range(rounds)]
     return dict(zip(fs, torch.tensor(ms).T))

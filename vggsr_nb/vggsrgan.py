@@ -82,7 +82,7 @@ class VGGSRGAN:
     ):
         self.G, self.uae, self.o, self.amp = G, uae, objective or Objective(), amp
         self.device, self.lr_d = next(G.parameters()).device, lr_d or lr
-        adam = lambda net, lr: torch.optim.Adam(net.parameters(), lr, betas=(.9, .999), fused=self.device.type == 'cuda')
+        adam = lambda net, lr: torch.optim.Adam(net.parameters(), lr, betas=(.9, .999), fused=True)
         self.opt_g, self.opt_d = adam(G, lr), adam(uae.decoder, self.lr_d)
         self.gen, self.foe = G, Energy(uae)             # what `step` calls; a run on several devices wraps them
         self.compiled = False                           # are the networks compiled?
@@ -194,7 +194,9 @@ def naive_step(
     with m.networks(due):
         x, dec = hr.detach().requires_grad_(due and o.penalty == 'input'), list(uae.decoder.parameters())
         E_real, E_fake = s*uae(x), s*uae(fake.detach())
-        L_D = discriminator_loss(E_real, E_fake, o, m.k, E_real.mean().detach())
+        m.unit = torch.where(m.unit.isnan(), E_real.mean().detach(), m.unit)
+        L_D = discriminator_loss(E_real, E_fake, o, m.k, m.unit)
         slope2 = lambda e, wrt: sum(p.square().sum() for p in torch.autograd.grad(e, wrt, create_graph=True))
         if due: L_D = L_D + o.lam*o.every*(slope2(E_real.sum(), [x]) if o.penalty == 'input' else sum(slope2(e, dec) for e in E_real))/len(x)
     m.opt_d.zero_grad(); L_D.backward(); m.opt_d.step()
+    if o.form == 'balance': m.k = (m.k + o.k_rate*(o.gamma*E_real - E_fake).mean().detach()/m.unit).clamp(0, 1)
