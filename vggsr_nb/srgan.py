@@ -124,7 +124,7 @@ class SRGAN:
     ):
         self.G, self.D, self.enc, self.o, self.amp = G, D, enc, objective or GanObjective(), amp
         self.device, self.lr_d = next(G.parameters()).device, lr_d or lr
-        adam = lambda net, lr: torch.optim.Adam(net.parameters(), lr, betas=(.9, .999), fused=self.device.type == 'cuda')
+        adam = lambda net, lr: torch.optim.Adam(net.parameters(), lr, betas=(.9, .999), fused=True)
         self.opt_g, self.opt_d = adam(G, lr), adam(D, self.lr_d)
         self.gen, self.foe = G, Both(D)                                   # what `step` calls; a run on several devices wraps them
         self.scale, self.known = torch.full((len(self.o.layers),), self.o.scale or math.nan, device=self.device), self.o.scale > 0
