@@ -40,7 +40,7 @@ test-browser: $(READY)
 
 NB ?= $(sort $(wildcard nbs/*.ipynb))
 notebooks: $(READY)
-	@for nb in $(NB); do echo $$nb; VGGSR_STILL=1 $(BIN)/jupyter nbconvert --log-level=ERROR --to notebook --execute --inplace $$nb && $(BIN)/nbdev_clean --fname $$nb || exit 1; done
+	@for nb in $(NB); do echo $$nb; VGGSR_STILL=1 $(BIN)/jupyter nbconvert --log-level=ERROR --to notebook --execute --ExecutePreprocessor.store_widget_state=False --inplace $$nb && $(BIN)/nbdev_clean --fname $$nb || exit 1; done
 	@$(BIN)/nbdev_export
 
 DATA ?= $(or $(VGGSR_DATA),../shared/datasets)

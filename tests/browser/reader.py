@@ -52,7 +52,7 @@ FIND = """() => {
     window.controls.push({e, line, box: e.closest('.explore') ?? e.closest('.widget-vbox') ?? line, kind: kind(e)})
   }
   const boxes = [...new Set(window.controls.map(c => c.box))]
-  return window.controls.map((c, i) => ({i, kind: c.kind, label: (c.line.querySelector('.widget-label, label')?.textContent ?? '').trim(), box: boxes.indexOf(c.box),
+  return window.controls.map((c, i) => ({i, kind: c.kind, label: (c.line.querySelector('.widget-label-basic') ?? c.line.querySelector('.widget-label'))?.textContent.trim() ?? '', box: boxes.indexOf(c.box),
     explore: c.box.matches('.explore') ? c.box.querySelector('img').alt.split(' at ')[0] : null}))
 }"""
 
