@@ -85,13 +85,14 @@ def upload(page, s, tmp_path):
     before = pixels(page, 'left')
     s.upload(tmp_path/'mine.png')
     until(page, lambda: pixels(page, 'left')[:2] == [192, 160] != before[:2]); s.say('done')
-    s.choose('on the left', 'original'); s.say('done'); s.shot('upload')
+    s.choose('on the left', 'original'); expect(s.out.locator('.vx-left')).to_have_text('original')
+    expect(s.out.get_by_role('button', name='Stop')).to_be_disabled(timeout=WAIT); s.say('done'); s.shot('upload')
     (tmp_path/'notes.txt').write_text('no picture')
     s.upload(tmp_path/'notes.txt'); s.say('notes.txt is not an image that can be read')
     own = s.out.get_by_label('a model of your own'); own.fill('nowhere'); own.press('Enter'); s.say("no method or model file 'nowhere'"); s.shot('sentence')
     s.choose('photograph', 'coffee'); s.choose('on the right', 'selfexsr')
     stop = s.out.get_by_role('button', name='Stop'); expect(stop).to_be_enabled(timeout=WAIT); s.say(re.compile('selfexsr: [1-9]'))
-    s.shot('progress'); stop.focus(); page.keyboard.press('Enter'); s.say('stopped'); expect(stop).to_be_disabled()
+    shot(page, 'explorer-progress'); stop.focus(); page.keyboard.press('Enter'); s.say('stopped'); expect(stop).to_be_disabled()
     s.shot('stopped')
 
 def energy(page, timings):
