@@ -7,7 +7,7 @@ __all__ = ['COLORS', 'DASHES', 'UserError', 'command', 'data_path', 'cache_path'
            'show_map', 'show_widget', 'Predict', 'Explore', 'explore', 'check']
 
 # %% ../nbs/00_core.ipynb #7328d0fa
-import inspect, io, json, os, sys, time
+import gc, inspect, io, json, os, sys, time
 from contextlib import contextmanager
 from functools import partial, wraps
 from pathlib import Path
@@ -320,6 +320,7 @@ def show_widget(
 ):
     "Display a widget so that its controls take every plain key and tell screen readers their names."
     from IPython.display import display, Javascript
+    gc.freeze()                          # what is loaded stays: walking through all of torch for garbage, in the middle of a drag, takes up to a second
     display(widget, Javascript(_KEYS))
 
 class Predict:
@@ -437,16 +438,20 @@ class Explore:
         display(Image(self.stills(), alt=f'{self.f.__name__} at {"; ".join(map(_sentence, self.still))}'))
 
     def stills(self)->bytes:
-        "The stored settings side by side (below one another where they are wide), as one PNG, or JPEG where they show photographs."
+        "The stored settings in rows of at most 1000 pixels, about what a page shows unscaled, as one PNG, or JPEG where they show photographs."
         from PIL import Image
         ims = [Image.open(io.BytesIO(self.draw(s, head=True)[0])).convert('RGB') for s in self.still]
-        side = sum(i.width for i in ims) <= 1500
-        size = (sum(i.width for i in ims), max(i.height for i in ims)) if side else (max(i.width for i in ims), sum(i.height for i in ims))
-        sheet, at = Image.new('RGB', size, 'white'), 0
-        for i in ims: sheet.paste(i, (at, 0) if side else (0, at)); at += i.width if side else i.height
+        rows = [[]]
+        for i in ims:
+            if sum(j.width for j in rows[-1])+i.width > 1000 and rows[-1]: rows.append([])
+            rows[-1].append(i)
+        high = [max(i.height for i in r) for r in rows]
+        sheet = Image.new('RGB', (max(sum(i.width for i in r) for r in rows), sum(high)), 'white')
+        for n, r in enumerate(rows):
+            for k, i in enumerate(r): sheet.paste(i, (sum(j.width for j in r[:k]), sum(high[:n])))
         buf = io.BytesIO()
-        if sheet.getcolors(20_000): sheet.quantize(128).save(buf, 'png', optimize=True)   # a plot: half the bytes, nothing to see
-        else: sheet.save(buf, 'jpeg', quality=90)                                         # photographs: a tenth
+        if sheet.getcolors(20_000): sheet.quantize(128, Image.Quantize.MAXCOVERAGE, 1).save(buf, 'png', optimize=True)   # a plot: half the bytes; rare colours stay
+        else: sheet.save(buf, 'jpeg', quality=90)                                                                        # photographs: a tenth
         return buf.getvalue()
 
 # %% ../nbs/00_core.ipynb #0d783e8d

@@ -220,6 +220,7 @@ def _can_compile():
     "`UserError` where torch.compile would end in a long error: it writes C++, which somebody must translate."
     if not any(map(shutil.which, (os.environ.get('CXX') or 'g++', 'g++', 'clang++', 'cl'))):
         raise UserError('compile=true needs a C++ compiler, and there is none here (g++, clang++); install one, or leave it out')
+    logging.getLogger('torch.utils.cpp_extension').setLevel(logging.ERROR)             # it tells every processor that CUDA is missing
 
 # %% ../nbs/15_train.ipynb #142e816c
 def make_generator(
