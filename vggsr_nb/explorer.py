@@ -282,10 +282,7 @@ function zoomable(box, moved) {
 _HANDLE = r'''
 function handle(box, model, moved) {
   const h = make('div', 'vx-handle', {role: 'slider', tabindex: 0, 'aria-orientation': 'horizontal', 'aria-valuemin': 0, 'aria-valuemax': 100, 'aria-label': 'divider between the two results'}, box)
-  let last = 0, timer
-  const tell = () => { clearTimeout(timer); last = Date.now(); model.save_changes() }
-  const set = v => { model.set('value', Math.round(10*Math.min(100, Math.max(0, v)))/10); draw()
-    if (Date.now()-last > 100) tell(); else { clearTimeout(timer); timer = setTimeout(tell, 120) } }
+  const set = v => { model.set('value', Math.round(10*Math.min(100, Math.max(0, v)))/10); model.save_changes(); draw() }    // saved at once: an echo of an older value would undo one that waits
   const draw = () => { const v = model.get('value'), [a, b] = model.get('names')
     h.style.left = v+'%'; h.setAttribute('aria-valuenow', v); h.setAttribute('aria-valuetext', `${v} per cent ${a}, ${(100-v).toFixed(1)} per cent ${b}`); moved(v) }
   h.addEventListener('keydown', e => { const v = model.get('value'), d = e.shiftKey ? 10 : 1
