@@ -7,6 +7,7 @@ __all__ = ['CHOICES', 'Objective', 'discriminator_loss', 'generator_loss', 'Ener
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, asdict
 import torch
+from fastcore.basics import patch
 from torch import Tensor, nn
 from .core import UserError, mixed
 from .images import to_net
@@ -88,93 +89,104 @@ class VGGSRGAN:
         self.compiled = False                           # are the networks compiled?
         self.k, self.unit = torch.zeros((), device=self.device), torch.full((), torch.nan, device=self.device)
 
-    def networks(self, penalty=False):
-        "How encoder and decoder compute: as fast as asked for; on penalty steps in float32 and not compiled, which could not be differentiated twice."
-        stack = ExitStack()
-        stack.enter_context(mixed(self.device, self.amp and not penalty))
-        if self.compiled and penalty: stack.enter_context(torch.compiler.set_stance('force_eager'))
-        return stack
+# %% ../nbs/14_vggsrgan.ipynb #e6c8eb1e
+@patch
+def networks(self:VGGSRGAN, penalty=False):
+    "How encoder and decoder compute: as fast as asked for; on penalty steps in float32 and not compiled, which could not be differentiated twice."
+    stack = ExitStack()
+    stack.enter_context(mixed(self.device, self.amp and not penalty))
+    if self.compiled and penalty: stack.enter_context(torch.compiler.set_stance('force_eager'))
+    return stack
 
-    def warmup(self, hr, lr=None):
-        "One step of the decoder on originals alone (at rate `lr`, default the game's): first learn what real means. Gives back the log."
-        with self.networks():
-            with torch.no_grad(): f = self.uae.features(hr)
-            U = self.foe(hr, f).mean()
-        for g in self.opt_d.param_groups: g['lr'] = lr or self.lr_d
-        self.opt_d.zero_grad(); U.backward(); self.opt_d.step()
-        for g in self.opt_d.param_groups: g['lr'] = self.lr_d
-        return dict(U_real=U.detach())
+@patch
+def warmup(self:VGGSRGAN, hr, lr=None):
+    "One step of the decoder on originals alone (at rate `lr`, default the game's): first learn what real means. Gives back the log."
+    with self.networks():
+        with torch.no_grad(): f = self.uae.features(hr)
+        U = self.foe(hr, f).mean()
+    for g in self.opt_d.param_groups: g['lr'] = lr or self.lr_d
+    self.opt_d.zero_grad(); U.backward(); self.opt_d.step()
+    for g in self.opt_d.param_groups: g['lr'] = self.lr_d
+    return dict(U_real=U.detach())
 
-    def step(self,
-        hr:Tensor,       # Real_H, float [B, 3, H, W] in [-1, 1]
-        lr:Tensor,       # Input_L, float [B, 3, H/4, W/4]
-        i:int=0,         # number of the step: tells when the penalty is due
-        log:bool=False,  # also measure the gradient ratio, for one more backward pass
-    )->dict:             # 0-d tensors on the device: L_con, U_real, U_fake, gap, k, loss_d [, penalty, ratio]
-        "One training step: one encoder pass on real, one on fake, one backward to the image, plus the penalty's on its steps."
-        o, uae, theta = self.o, self.uae, list(self.uae.decoder.parameters())
-        s = hr[0].numel() if o.reduction == 'sum' else 1
-        due = o.penalty != 'none' and o.lam > 0 and i % o.every == 0
-        look = due and o.penalty == 'input' and o.at == 'real'             # does the penalty look through the encoder at real?
-        shared = o.goal == 'minimise' and o.form != 'hinge' and o.eps > 0 and not (due and o.at == 'fake')   # do both losses weigh each U(fake) alike?
-        real = hr.detach().requires_grad_(look)
-        with mixed(self.device, self.amp): fake = self.gen(lr)
-        x = fake.detach().float().requires_grad_()                         # gradients of both networks' losses meet here
-        with self.networks(due):
-            with torch.set_grad_enabled(look): f_real = uae.features(real, o.layers)
-            f_fake = uae.features(x, o.layers)
-            with getattr(self.foe, 'no_sync', nullcontext)(): U_fake = self.foe(x, f_fake)
-            U_real = None if shared else self.foe(real, f_real)
+# %% ../nbs/14_vggsrgan.ipynb #2817cfef
+@patch
+def step(self:VGGSRGAN,
+    hr:Tensor,       # Real_H, float [B, 3, H, W] in [-1, 1]
+    lr:Tensor,       # Input_L, float [B, 3, H/4, W/4]
+    i:int=0,         # number of the step: tells when the penalty is due
+    log:bool=False,  # also measure the gradient ratio, for one more backward pass
+)->dict:             # 0-d tensors on the device: L_con, U_real, U_fake, gap, k, loss_d [, penalty, ratio]
+    "One training step: one encoder pass on real, one on fake, one backward to the image, plus the penalty's on its steps."
+    o, uae, theta = self.o, self.uae, list(self.uae.decoder.parameters())
+    s = hr[0].numel() if o.reduction == 'sum' else 1
+    due = o.penalty != 'none' and o.lam > 0 and i % o.every == 0
+    look = due and o.penalty == 'input' and o.at == 'real'             # does the penalty look through the encoder at real?
+    shared = o.goal == 'minimise' and o.form != 'hinge' and o.eps > 0 and not (due and o.at == 'fake')   # do both losses weigh each U(fake) alike?
+    real = hr.detach().requires_grad_(look)
+    with mixed(self.device, self.amp): fake = self.gen(lr)
+    x = fake.detach().float().requires_grad_()                         # gradients of both networks' losses meet here
+    with self.networks(due):
+        with torch.set_grad_enabled(look): f_real = uae.features(real, o.layers)
+        f_fake = uae.features(x, o.layers)
+        with getattr(self.foe, 'no_sync', nullcontext)(): U_fake = self.foe(x, f_fake)
+        U_real = None if shared else self.foe(real, f_real)
 
-        L_con = content_loss({l: f_real[l].detach() for l in o.layers}, {l: f_fake[l] for l in o.layers}, o.layers)   # (1)
-        L_adv = o.eps*generator_loss(None if shared else s*U_real, s*U_fake, o)                                       # (6)
-        g_con = torch.autograd.grad(L_con, x, retain_graph=True)[0] if log else 0.
-        self.opt_d.zero_grad()
-        L = L_adv if log else L_con+L_adv
-        if shared:                                                         # one backward pass for both networks ...
-            L.backward(inputs=[x, *theta])
-            r = (self.k if o.form == 'balance' else 1.)/(-o.eps if o.sign == 'plus' else o.eps)
-            torch._foreach_mul_([p.grad for p in theta], r)                # ... the decoder weighs U(fake) with -k instead of epsilon
-            U_fake = U_fake.detach()
-            with self.networks(due): U_real = self.foe(real, f_real)
-        else: L.backward(inputs=[x], retain_graph=True)
+    L_con = content_loss({l: f_real[l].detach() for l in o.layers}, {l: f_fake[l] for l in o.layers}, o.layers)   # (1)
+    L_adv = o.eps*generator_loss(None if shared else s*U_real, s*U_fake, o)                                       # (6)
+    g_con = torch.autograd.grad(L_con, x, retain_graph=True)[0] if log else 0.
+    self.opt_d.zero_grad()
+    L = L_adv if log else L_con+L_adv
+    if shared:                                                         # one backward pass for both networks ...
+        L.backward(inputs=[x, *theta])
+        r = (self.k if o.form == 'balance' else 1.)/(-o.eps if o.sign == 'plus' else o.eps)
+        torch._foreach_mul_([p.grad for p in theta], r)                # ... the decoder weighs U(fake) with -k instead of epsilon
+        U_fake = U_fake.detach()
+        with self.networks(due): U_real = self.foe(real, f_real)
+    else: L.backward(inputs=[x], retain_graph=True)
 
-        E_real, E_fake = s*U_real, s*U_fake
-        m = mean_of_ranks(torch.stack([E_real.mean(), E_fake.mean()]).detach())
-        self.unit = torch.where(self.unit.isnan(), m[0], self.unit)
-        L_d = discriminator_loss(E_real, E_fake, o, self.k, self.unit)                                                # (3)
-        logs = dict(L_con=L_con, U_real=U_real.mean(), U_fake=U_fake.mean(), gap=(U_real-U_fake).mean(), k=self.k)
-        if log:
-            n = mean_of_ranks(torch.stack([x.grad, g_con]).flatten(1).norm(dim=1).square()).sqrt()
-            logs['ratio'] = n[0]/n[1].clamp_min(1e-30)
-        if due:
-            with self.networks(due): logs['penalty'] = P = self.penalty(real, x, U_real, U_fake)*s**2
-            L_d = L_d + o.lam*o.every*P
-        logs['loss_d'] = L_d
-        L_d.backward(inputs=theta)
+    E_real, E_fake = s*U_real, s*U_fake
+    m = mean_of_ranks(torch.stack([E_real.mean(), E_fake.mean()]).detach())
+    self.unit = torch.where(self.unit.isnan(), m[0], self.unit)
+    L_d = discriminator_loss(E_real, E_fake, o, self.k, self.unit)                                                # (3)
+    logs = dict(L_con=L_con, U_real=U_real.mean(), U_fake=U_fake.mean(), gap=(U_real-U_fake).mean(), k=self.k)
+    if log:
+        n = mean_of_ranks(torch.stack([x.grad, g_con]).flatten(1).norm(dim=1).square()).sqrt()
+        logs['ratio'] = n[0]/n[1].clamp_min(1e-30)
+    if due:
+        with self.networks(due): logs['penalty'] = P = self.penalty(real, x, U_real, U_fake)*s**2
+        L_d = L_d + o.lam*o.every*P
+    logs['loss_d'] = L_d
+    L_d.backward(inputs=theta)
 
-        self.opt_g.zero_grad(); fake.backward((x.grad+g_con).to(fake.dtype))
-        self.opt_g.step(); self.opt_d.step()                                                                          # update G and VGG-UAE
-        if o.form == 'balance': self.k = (self.k + o.k_rate*(o.gamma*m[0] - m[1])/self.unit).clamp(0, 1)
-        return {k: v.detach().float() for k, v in logs.items()}
+    self.opt_g.zero_grad(); fake.backward((x.grad+g_con).to(fake.dtype))
+    self.opt_g.step(); self.opt_d.step()                                                                          # update G and VGG-UAE
+    if o.form == 'balance': self.k = (self.k + o.k_rate*(o.gamma*m[0] - m[1])/self.unit).clamp(0, 1)
+    return {k: v.detach().float() for k, v in logs.items()}
 
-    def penalty(self, real, fake, U_real, U_fake):
-        "||grad U||^2 in the paper's two readings, reusing the energies that are there. PAPER.md, choice 2."
-        o, uae = self.o, self.uae
-        if o.at == 'interpolates':                                         # one mixture per pair of the whole batch, of which this process has a share
-            rank, n = ranks()
-            a = torch.rand(len(real)*n, 1, 1, 1, device=real.device)[rank::n]
-            x = torch.lerp(real.detach(), fake.detach(), a).requires_grad_()
-            U = uae.energy(x)
-        else: x, U = (real, U_real) if o.at == 'real' else (fake, U_fake)
-        return gradient_penalty(U, x, wrt=o.penalty, params=list(uae.decoder.parameters()))
+# %% ../nbs/14_vggsrgan.ipynb #bf1f036c
+@patch
+def penalty(self:VGGSRGAN, real, fake, U_real, U_fake):
+    "||grad U||^2 in the paper's two readings, reusing the energies that are there. PAPER.md, choice 2."
+    o, uae = self.o, self.uae
+    if o.at == 'interpolates':                                         # one mixture per pair of the whole batch, of which this process has a share
+        rank, n = ranks()
+        a = torch.rand(len(real)*n, 1, 1, 1, device=real.device)[rank::n]
+        x = torch.lerp(real.detach(), fake.detach(), a).requires_grad_()
+        U = uae.energy(x)
+    else: x, U = (real, U_real) if o.at == 'real' else (fake, U_fake)
+    return gradient_penalty(U, x, wrt=o.penalty, params=list(uae.decoder.parameters()))
 
-    def state_dict(self):
-        "Everything a run needs to go on as if it had not stopped."
-        return dict(G=self.G.state_dict(), decoder=self.uae.decoder.state_dict(), opt_g=self.opt_g.state_dict(), opt_d=self.opt_d.state_dict(), k=self.k, unit=self.unit)
-    def load_state_dict(self, d):
-        for part, key in ((self.G, 'G'), (self.uae.decoder, 'decoder'), (self.opt_g, 'opt_g'), (self.opt_d, 'opt_d')): part.load_state_dict(d[key])
-        self.k, self.unit = d['k'].to(self.device), d['unit'].to(self.device)
+# %% ../nbs/14_vggsrgan.ipynb #63a891c2
+@patch
+def state_dict(self:VGGSRGAN):
+    "Everything a run needs to go on as if it had not stopped."
+    return dict(G=self.G.state_dict(), decoder=self.uae.decoder.state_dict(), opt_g=self.opt_g.state_dict(), opt_d=self.opt_d.state_dict(), k=self.k, unit=self.unit)
+
+@patch
+def load_state_dict(self:VGGSRGAN, d):
+    for part, key in ((self.G, 'G'), (self.uae.decoder, 'decoder'), (self.opt_g, 'opt_g'), (self.opt_d, 'opt_d')): part.load_state_dict(d[key])
+    self.k, self.unit = d['k'].to(self.device), d['unit'].to(self.device)
 
 # %% ../nbs/14_vggsrgan.ipynb #6fc29dd5
 def naive_step(
