@@ -85,7 +85,7 @@ def g_track(
     ur:Tensor,          # U(real) [..., B]
     paired:bool=False,  # fake i has its own original i; False: both are sorted, the cheapest pairing
 )->Tensor:              # [...]
-    "'Track the energy of the data' (PAPER.md, choice 13): mean |U(fake) - U(real)|."
+    "'Track the energy of the data' (choice 13): mean |U(fake) - U(real)|."
     if not paired: uf, ur = uf.sort(-1)[0], ur.sort(-1)[0]
     return (uf-ur).abs().mean(-1)
 

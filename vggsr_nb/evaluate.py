@@ -126,7 +126,7 @@ def evaluate(
     keep=None,           # file that rows are kept in, and taken from; None: measure all
     desc:str='',         # beside the progress bar
 )->dict[str, list]:      # method -> one dict per image: image, psnr, ssim, ssim_daala [, lpips-vgg16, lpips-alexnet, energy]
-    "Upscale and measure each image by the protocol of PAPER.md, image by image: an original is read and encoded once for all methods."
+    "Upscale and measure each image by the benchmark's protocol (lesson 6), image by image: an original is read and encoded once for all methods."
     kept, out, marks = Kept(keep), {m.name: [] for m in methods}, {m.name: m.mark for m in methods}
     wanted = {'psnr', *(lp.name for lp in lpips), *(['energy'] if energy is not None else [])}
     by = weights_mark(energy) if energy is not None else ''

@@ -35,7 +35,7 @@ def psnr(
     hr:Tensor,       # original, same height and width
     border:int=4,    # pixels cut off on each side
 )->float:            # decibels; inf for equal images
-    "Peak signal-to-noise ratio of the luma, 10 log10(255^2/MSE), by the protocol of PAPER.md. ValueError for unequal or empty sizes."
+    "Peak signal-to-noise ratio of the luma, 10 log10(255^2/MSE), by the benchmark's protocol (rounded luma, 4 border pixels cut). ValueError for unequal or empty sizes."
     x, y = _values(sr, hr, border)
     mse = (x-y).square().mean().item()
     return 10*math.log10(255**2/mse) if mse else math.inf
@@ -183,7 +183,7 @@ def measure(
     lpips=None,        # an `Lpips`, or None to leave it out
     border:int=4,      # pixels cut off for PSNR and SSIM; LPIPS sees the whole RGB picture
 )->dict:               # psnr (dB), ssim, ssim_daala [, lpips], plain floats
-    "Every measure of one image against its original, by the protocol of PAPER.md. ValueError for unequal sizes."
+    "Every measure of one image against its original, by the benchmark's protocol. ValueError for unequal sizes."
     out = dict(psnr=psnr(sr, hr, border), ssim=ssim(sr, hr, border), ssim_daala=ssim_daala(sr, hr, border))
     if lpips is not None:
         wide = lambda x: to_uint8(x).reshape(1, -1, *x.shape[-2:]).expand(1, 3, -1, -1)

@@ -131,7 +131,7 @@ def luma_psnr(
     net:nn.Module,   # any generator
     pairs:list,      # (high, low) uint8
 )->float:            # dB, mean over pairs
-    "PSNR by the protocol of PAPER.md; grey pictures go through as colour ones."
+    "PSNR by the benchmark's protocol (lesson 6); grey pictures go through as colour ones."
     p = next(net.parameters())
     return sum(psnr(to_uint8(net(to_net(l).to(p.device).expand(3, -1, -1)[None]))[0].cpu(), h) for h, l in pairs)/len(pairs)
 

@@ -167,7 +167,7 @@ def step(self:VGGSRGAN,
 # %% ../nbs/14_vggsrgan.ipynb #bf1f036c
 @patch
 def penalty(self:VGGSRGAN, real, fake, U_real, U_fake):
-    "||grad U||^2 in the paper's two readings, reusing the energies that are there. PAPER.md, choice 2."
+    "||grad U||^2 in the paper's two readings, reusing the energies that are there. Choice 2."
     o, uae = self.o, self.uae
     if o.at == 'interpolates':                                         # one mixture per pair of the whole batch, of which this process has a share
         rank, n = ranks()
