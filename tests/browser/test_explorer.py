@@ -65,7 +65,8 @@ def compare(page, tmp_path):
     clip, now = s.out.locator('.vx-clip').nth(1), lambda: float(handle.get_attribute('aria-valuenow'))
     handle.focus(); page.keyboard.press('ArrowLeft'); assert now() == 49 and '49 per cent' in handle.get_attribute('aria-valuetext')
     page.keyboard.press('Shift+ArrowRight'); assert now() == 59
-    page.keyboard.press('Home'); assert now() == 0 and '100%' in clip.get_attribute('style'); page.keyboard.press('End'); assert now() == 100
+    for _ in range(5):                                                                                          # quick keys: no echo of an older value comes between
+        page.keyboard.press('Home'); assert now() == 0 and '100%' in clip.get_attribute('style'); page.keyboard.press('End'); assert now() == 100
     page.keyboard.press('PageDown'); assert now() == 90
     b = handle.bounding_box(); page.mouse.move(b['x']+22, b['y']+300); page.mouse.down(); page.mouse.move(b['x']-228, b['y']+310, steps=6); page.mouse.up()
     assert 50 < now() < 80
