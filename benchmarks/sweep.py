@@ -36,11 +36,12 @@ def play(name, preset, photos, runs, device, **common):
     except Diverged as e: print(f'{name}: {e}')
 
 def scores(name, runs, sets, lpips, U):
-    "What a finished game comes to: means over each set, and the game's own log."
+    "What a game comes to (one that diverged: its last good checkpoint): means over each set, and the game's own log."
     out = runs/name.replace(' ', '-'); m = load_method(str(out), 'cpu'); m.name = name
+    steps = read_checkpoint(out)['i']-read_checkpoint(runs/'warm-up')['i']
     game = [r for r in read_log(out) if r['stage'] == 'game']
     last = lambda k: sum(r.get(k, 0.) for r in game[-10:])/10
-    log = dict(share=sum(r.get('ratio', 0.) for r in game)/len(game), k=max(r.get('k', 0.) for r in game), U_real=last('U_real'), U_fake=last('U_fake'))
+    log = dict(steps=steps, share=sum(r.get('ratio', 0.) for r in game)/len(game), k=max(r.get('k', 0.) for r in game), U_real=last('U_real'), U_fake=last('U_fake'))
     rows = {d: mean_of(evaluate([m], p, lpips, U, runs/'rows.jsonl', f'{name}, {d}')[name]) for d, p in sets.items()}
     return dict(objective=GAMES[name], game=log, **rows), m
 
@@ -75,10 +76,9 @@ def main(
             rows[n], m = scores(n, runs, sets, lpips, U); crops.append(m(imresize(hr, .25)))
             print(n, {d: {k: round(v, 4) for k, v in rows[n][d].items() if k in ('psnr', 'lpips-vgg16', 'lpips-alexnet')} for d in sets}, flush=True)
         write_image(data_path('results', 'sweep.jpg'), torch.cat([*crops, hr], 2))
-        start = read_model(data_path('models', 'srresnet.safetensors'))[1]['provenance']
         example = read_model(runs/names[0].replace(' ', '-')/'generator.safetensors')[1]['provenance']
         tidy = {k: v for k, v in example.get('settings', {}).items() if k not in ('images', 'weights', 'init', 'objective')}
-        save_result('sweep', rows, {**tidy, 'games': GAMES, 'sets': [*sets], 'picture': f'{HELD_OUT[0]}, rows 60 to 188, columns 120 to 248'}, start=dict(steps=start.get('step'), date=start.get('date')),
+        save_result('sweep', rows, {**tidy, 'games': GAMES, 'sets': [*sets], 'picture': f'{HELD_OUT[0]}, rows 60 to 188, columns 120 to 248'}, start='data/models/srresnet.safetensors',
                     encoder=example.get('encoder'), photographs=example.get('photographs'), command='python benchmarks/sweep.py')
     except KeyboardInterrupt: sys.exit('stopped; the same command goes on')
     except UserError as e: sys.exit(f'sweep.py: {e}')

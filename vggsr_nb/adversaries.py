@@ -24,7 +24,7 @@ def best_response(
     dx:float,      # grid step
     m=1., lam=1., k=1., t=1.,   # margin; penalty weight; weight of fakes; training time (step size x steps) where there is no optimum
 )->Tensor:         # U [N]
-    "The energy that minimises a discriminator's loss when the densities are known; after time `t` where it never stops."
+    "The energy that minimises a discriminator's loss when the densities are known; after time `t` where it never stops. Raises ValueError for another loss."
     P, Q = [(d.cumsum(0)-d/2)*dx for d in (p, q)]
     rise = dict(wgan=lambda: (P-Q).sign(), penalty=lambda: (P-Q)/(2*lam*p))      # dU/dx from the loss integrated by parts
     if loss == 'gan': return (q/p).log()
@@ -93,7 +93,7 @@ def g_track(
 def pull_away(
     code:Tensor,   # codes of fakes [..., B, C]
 )->Tensor:         # [...], in [0, 1]
-    "EBGAN's pull-away term: mean squared cosine between the codes of different fakes (Zhao et al. 2017, eq. 4)."
+    "EBGAN's pull-away term: mean squared cosine between the codes of different fakes (Zhao et al. 2017, eq. 4). Raises ValueError for fewer than two."
     c, n = normalize(code, dim=-1), code.shape[-2]
     if n < 2: raise ValueError('the pull-away term compares fakes: it needs at least two')
     return ((c@c.mT).square().sum((-1, -2))-n)/(n*(n-1))
@@ -131,7 +131,7 @@ def draw(
     n:int,       # how many
     rng=None,    # torch.Generator; default: torch's global one
 )->Tensor:       # points [n, 2], within about [-2.2, 2.2]
-    "Real points of a toy data set."
+    "Real points of a toy data set. Raises ValueError for another name."
     if data == 'moons':
         a, side = math.pi*torch.rand(n, generator=rng), 2*torch.randint(0, 2, (n,), generator=rng)-1
         return 1.3*side[:, None]*torch.stack([a.cos()-.5, a.sin()-.25], -1)+.08*torch.randn(n, 2, generator=rng)
@@ -158,7 +158,7 @@ def distance(
     y:Tensor,             # points [..., N, 2]
     directions:int=32,    # on the half circle
 )->Tensor:                # [...], in the unit of the points
-    "Sliced Wasserstein-2 distance: root mean square way that sorted shadows must travel, over directions."
+    "Sliced Wasserstein-2 distance: root mean square way that sorted shadows must travel, over directions. Raises ValueError for unequal numbers of points."
     if x.shape[-2] != y.shape[-2]: raise ValueError(f'as many points on both sides, not {x.shape[-2]} and {y.shape[-2]}')
     a = (torch.arange(directions, dtype=x.dtype)+.5)*math.pi/directions
     d = torch.stack([a.cos(), a.sin()])
@@ -237,7 +237,7 @@ METHODS = {
 
 # %% ../nbs/03_adversaries.ipynb #4ca285df
 class Game:
-    "A generator against an energy, on all lanes at once; a lane is one seed at one setting of the knobs."
+    "A generator against an energy, on all lanes at once; a lane is one seed at one setting of the knobs. Raises ValueError for an unknown method or knob, or lists of different lengths."
     def __init__(self,
         method:str|Method,       # a name in `METHODS`, or rules of your own
         data:str='ring',         # see `draw`

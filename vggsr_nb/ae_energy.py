@@ -31,7 +31,7 @@ def unpatch(
 
 # %% ../nbs/02_ae_energy.ipynb #a9962c22
 class PCA(nn.Module):
-    "Principal components as an autoencoder on vectors, in closed form. `k` and `sigma` may be changed after fitting."
+    "Principal components as an autoencoder on vectors, in closed form. `k` and `sigma` may be changed after fitting. Raises ValueError unless k is 0 to D."
     event_dims = 1                         # trailing dimensions that make one example
     def __init__(self,
         x:Tensor,          # examples [N, ...], flattened to vectors of D values
@@ -51,7 +51,7 @@ class PCA(nn.Module):
 
 # %% ../nbs/02_ae_energy.ipynb #7b4f7ef7
 class ReconEnergy(nn.Module):
-    "Reconstruction error of an autoencoder as energy, U(x) = mean over values of (r(x)-x)^2; low = real. EBGAN's discriminator (Zhao et al. 2017)."
+    "Reconstruction error of an autoencoder as energy, U(x) = mean over values of (r(x)-x)^2; low = real. EBGAN's discriminator (Zhao et al. 2017). Raises ValueError for another reduction."
     def __init__(self,
         ae:nn.Module,            # the copying machine; `ae.event_dims` trailing dimensions make one example (3 if it does not say)
         reduction:str='mean',    # over the values of one example: 'mean' or 'sum'
@@ -90,7 +90,7 @@ def upscaled(
     x:Tensor,        # images [B, C, H, W], sides multiples of `scale`
     scale:int=4,     # how much is thrown away on each side
 )->Tensor:           # same shape
-    "Shrink (bicubic, antialiased) and blow up again (bicubic): a blurry picture of the right size."
+    "Shrink (bicubic, antialiased) and blow up again (bicubic): a blurry picture of the right size. Raises ValueError where the sides are not multiples of `scale`."
     if x.shape[-2] % scale or x.shape[-1] % scale: raise ValueError(f'sides {list(x.shape[-2:])} are not multiples of {scale}')
     small = F.interpolate(x, size=(x.shape[-2]//scale, x.shape[-1]//scale), mode='bicubic', antialias=True)
     return F.interpolate(small, size=x.shape[-2:], mode='bicubic', antialias=True)   # the flag also selects the kernel a = -0.5, as in MATLAB
@@ -156,7 +156,7 @@ def roc(
 
 # %% ../nbs/02_ae_energy.ipynb #5bd3c3aa
 class MLPAE(nn.Module):
-    "Autoencoder on vectors: layers with tanh down to `k` numbers and up again. Without hidden layers it is linear."
+    "Autoencoder on vectors: layers with tanh down to `k` numbers and up again. Without hidden layers it is linear. Raises ValueError for k below 1."
     event_dims = 1
     def __init__(self,
         d:int=2,             # values per example
@@ -244,7 +244,7 @@ def denoiser_score(
     y:Tensor,      # points, any shape that r takes
     sigma:float,   # noise the denoiser was made for, > 0
 )->Tensor:         # grad log p_sigma(y), same shape
-    "Score of the noisy density from a denoiser, (r(y)-y)/sigma^2 (Miyasawa 1961)."
+    "Score of the noisy density from a denoiser, (r(y)-y)/sigma^2 (Miyasawa 1961). Raises ValueError unless sigma > 0."
     if sigma <= 0: raise ValueError(f'a denoiser for sigma = {sigma} has no score; sigma must be positive')
     return (r(y)-y)/sigma**2
 
@@ -275,7 +275,7 @@ class Mixture:
 
 # %% ../nbs/02_ae_energy.ipynb #065c3dd1
 class ConvAE(nn.Module):
-    "Convolutional autoencoder on images [B, C, H, W]: down `depth` times, `code` channels, up again; U-Net skips from the deepest level up."
+    "Convolutional autoencoder on images [B, C, H, W]: down `depth` times, `code` channels, up again; U-Net skips from the deepest level up. Raises ValueError for skips beyond `depth`, or sides that do not halve `depth` times."
     event_dims = 3
     def __init__(self,
         channels:int=1,   # of the images

@@ -25,7 +25,9 @@ def command(f):
     def _f(*args, **kwargs):
         if args or kwargs or Path(sys.argv[0]).stem != f.__name__: return f(*args, **kwargs)
         from fastcore.script import anno_parser
-        opts = vars(anno_parser(f, prog=f.__name__).parse_args())
+        parser = anno_parser(f, prog=f.__name__)
+        for a in parser._actions: a.help = (a.help or '').removesuffix(' (default: )').removesuffix(' (default: False)')      # an empty default means what the text says
+        opts = vars(parser.parse_args())
         for k in ('pdb', 'xtra'): opts.pop(k, None)
         try: f(**opts)
         except UserError as e: sys.exit(_say(f'{f.__name__}: {e}', 2))
@@ -376,8 +378,13 @@ def _sentence(d): return ', '.join(f'{k} = {_show(v)}' for k, v in d.items())
 
 # %% ../nbs/00_core.ipynb #0bdbc818
 class Explore:
-    "A plotting function with a control per parameter, a stored figure and a readout; made by `explore`."
-    def __init__(self, f, controls, still, live=True):
+    "A plotting function with a control per parameter, a stored figure and a readout; made by `explore`. Raises ValueError for a control without its parameter, or a parameter without default."
+    def __init__(self,
+        f,           # plotting function: every parameter has a default; returns a dict of numbers
+        controls,    # parameter -> its control, see `explore`
+        still,       # list of settings whose figures are stored; None: the defaults
+        live=True,   # redraw while a slider moves
+    ):
         self.f, self.controls, self.still, self.live = f, controls, still or [{}], live
         self.defaults = {k: p.default for k, p in inspect.signature(f).parameters.items()}
         if lost := set(controls)-set(self.defaults): raise ValueError(f'{f.__name__} has no parameter {sorted(lost)}')
@@ -480,7 +487,7 @@ def check(
     except NotImplementedError: verdict = None
     except Exception as e:
         if strict: raise
-        verdict, why = False, (str(e).strip().splitlines() or [type(e).__name__])[0]
+        verdict, why = False, ' '.join(str(e).split())[:200] or type(e).__name__
     if strict and verdict is None: raise AssertionError('the solution is not written')
     print({True: 'Right.', None: 'Not yet: replace the stub above, then run this cell again.'}.get(verdict) or f'Wrong: {why}')
     return verdict

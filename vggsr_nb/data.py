@@ -23,7 +23,7 @@ def dihedral(
     g:int,                 # 0..7: 1 mirrors left and right, 2 mirrors up and down, 4 transposes afterwards
     inverse:bool=False,    # undo it instead
 )->Tensor:                 # [..., H, W], or [..., W, H] for g >= 4
-    "One of the eight ways to lay a picture on a table: flips first, then the transpose; 0 leaves it as it is."
+    "One of the eight ways to lay a picture on a table: flips first, then the transpose; 0 leaves it as it is. ValueError for another `g`."
     if g not in range(8): raise ValueError(f'the eight elements are 0..7, got {g}')
     flips = [d for d, bit in ((-1, 1), (-2, 2)) if g & bit]
     if inverse and g & 4: x = x.transpose(-2, -1)
@@ -156,7 +156,7 @@ def image_files(
 
 # %% ../nbs/05_data.ipynb #f12277ca
 class Photos:
-    "Photographs as one flat uint8 buffer on a device: `pixels` [N, 3], `sizes` [n, 2] (height, width), `starts` [n], `names`, `skipped` [(name, why)]."
+    "Photographs as one flat uint8 buffer on a device: `pixels` [N, 3], `sizes` [n, 2] (height, width), `starts` [n], `names`, `skipped` [(name, why)]. Raises `UserError`: no image files, none that can be used, benchmark pictures among them."
     def __init__(self,
         paths,                          # a folder (searched with all below it), a file, or a list of such
         device='cpu',                   # where the buffer lives
@@ -261,7 +261,7 @@ def bundled(
 
 # %% ../nbs/05_data.ipynb #cec2c8f4
 class Crops:
-    "Random crops and their low resolution, made on the photographs' device; a pure function of (seed, step), so that a resumed run sees what it would have seen."
+    "Random crops and their low resolution, made on the photographs' device; a pure function of (seed, step), so that a resumed run sees what it would have seen. ValueError for a crop that `scale` does not divide, `UserError` where no photograph is large enough."
     def __init__(self,
         photos:Photos,           # where from
         crop:int=96,             # side in pixels, a multiple of `scale`

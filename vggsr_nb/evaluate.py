@@ -74,7 +74,7 @@ def load_method(
     elif not path.exists(): raise UserError(f'no method or model file {name!r}; there are: {", ".join(shipped())}, a .safetensors file, or the folder of a run')
     state, meta = read_model(path)
     try: net = make_generator(meta['config']); net.load_state_dict(state)
-    except (TypeError, RuntimeError, ValueError): raise UserError(f'{path} holds no generator but {meta["config"].get("name", "something else")!r}') from None
+    except (TypeError, RuntimeError, ValueError): raise UserError(f'{path} is no generator but {meta["config"].get("name", "something else")!r}; give a model file or run of vggsr_train, or one of: {", ".join(shipped())}') from None
     return Method(meta['config']['name'], net.eval().to(device or default_device(), memory_format=torch.channels_last), meta)
 
 # %% ../nbs/16_evaluate.ipynb #f2e50845
@@ -153,10 +153,10 @@ def mean_of(
     return {k: sum(r[k] for r in rows)/len(rows) for k in rows[0] if k != 'image'}
 
 # %% ../nbs/16_evaluate.ipynb #eb72cd29
-PAPER = {       # Table 1 of the paper, 4x: (PSNR, SSIM) on Set5, Set14, BSD100
+PAPER = {       # Table 1 of the paper, 4x: (PSNR, SSIM) on Set5, Set14, BSD100; its SRGAN's numbers are VGG22's, VGG54 is in its pictures only
     'bicubic': ((28.44, .8214), (25.27, .7416), (25.87, .6902)), 'srcnn': ((30.10, .8591), (27.06, .7807), (26.69, .7221)),
     'selfexsr': ((30.17, .8800), (27.46, .7964), (26.79, .7320)), 'srresnet': ((32.09, .9019), (28.49, .8184), (27.39, .7595)),
-    'srgan': ((29.68, .8472), (26.12, .7501), (25.02, .6589)), 'vggsrgan': ((30.02, .8511), (27.07, .7611), (26.07, .6621))}
+    'srgan-vgg22': ((29.68, .8472), (26.12, .7501), (25.02, .6589)), 'vggsrgan': ((30.02, .8511), (27.07, .7611), (26.07, .6621))}
 HEADS = dict(psnr='PSNR (dB)', ssim='SSIM (MATLAB)', ssim_daala='SSIM (daala)', energy='U per value', **{'lpips-vgg16': 'LPIPS (vgg16)', 'lpips-alexnet': 'LPIPS (alexnet)'})
 
 def paper_value(
@@ -164,7 +164,7 @@ def paper_value(
     data:str,        # benchmark's name
 )->tuple|None:       # (PSNR, SSIM) or None
     "What the paper's Table 1 says, where it says anything."
-    row = PAPER.get(method.split('-')[0])
+    row = PAPER.get(method)
     return row[list(BENCHMARKS).index(data)] if row and data in BENCHMARKS else None
 
 def about(
@@ -328,6 +328,8 @@ def vggsr_demo(
     hr = crop_to_multiple(read_image(picture or data_path('images', HELD_OUT[0])), 4)      # first: a wrong path should not cost ten minutes
     if min(hr.shape[-2:]) < 64: raise UserError(f'{picture} is {hr.shape[-1]}x{hr.shape[-2]}; the demo needs at least 64 pixels each way')
     folder, start = out/'run', time.time()
+    try: folder.mkdir(parents=True, exist_ok=True)
+    except OSError as e: raise UserError(f'cannot write {folder}: {e.strerror}; choose another --out') from e
     if (folder/'checkpoint.pt').exists() and not fresh:
         run = resume_run(folder, dev)
         if run.cfg != cfg: raise UserError(f'{folder} holds a run with other settings; use --fresh or another --out')

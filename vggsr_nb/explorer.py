@@ -865,7 +865,7 @@ class Film:
     @property
     def classifier(self): return any('D_real' in r for r in self.rows)
     def at(self, step:int)->dict:
-        "The last row logged before a sample of this step was drawn, and the energies' gap."
+        "The row of this step, else the last one before it, else the first."
         past = [r for r in self.rows if r['step'] <= step]
         return {k: v for r in past[-1:] or self.rows[:1] for k, v in r.items()}
     def series(self, *keys): return {k: ([r['step'] for r in self.rows if k in r], [r[k] for r in self.rows if k in r]) for k in keys}

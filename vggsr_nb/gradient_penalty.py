@@ -146,7 +146,7 @@ def gradient_penalty(
     create_graph:bool=True,   # True to train on the penalty; False for a number to log, which refuses to be backpropagated
     per:str='sample',         # for 'parameters': each sample's squared norm, then the mean (B backward passes); 'batch': the mean energy's (1 pass)
 )->Tensor:                    # scalar: mean over the batch, sum over the gradient's entries; at least float32
-    "Mean of (||grad U||-center)^2, without a factor 1/2: the paper's equations 3 and 5; with 'input', center 0 and real x it is R1."
+    "Mean of (||grad U||-center)^2, without a factor 1/2: the paper's equations 3 and 5; with 'input', center 0 and real x it is R1. Raises ValueError or RuntimeError where no such slope can be taken, and says why."
     if create_graph and not torch.is_grad_enabled():
         raise RuntimeError('a gradient penalty to train on was asked for inside torch.no_grad(): leave that block, or pass create_graph=False to log it')
     with torch.enable_grad():

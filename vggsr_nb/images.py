@@ -93,7 +93,7 @@ def imresize(
     size=None,               # or the new (H, W)
     antialias:bool=True,     # stretch the kernel when shrinking, as MATLAB does by default
 )->Tensor:                   # [..., H', W'], dtype and device of `x`
-    "MATLAB's bicubic `imresize`. uint8: bit for bit, rounded after each pass. Float: differentiable, not rounded, not clipped. ValueError for an impossible size."
+    "MATLAB's bicubic `imresize`. uint8: bit for bit, rounded after each pass. Float: differentiable, not rounded, not clipped. ValueError for an impossible size, TypeError for other integers."
     if x.dim() < 2 or 0 in x.shape: raise ValueError(f'imresize wants [..., H, W], got {tuple(x.shape)}')
     scale, size = _sizes(x.shape[-2:], scale, size)
     out = x
@@ -115,7 +115,7 @@ def gaussian_downsample(
     sigma:float|None=None,    # of the blur, in old pixels; default 0.4*scale
     offset:float|None=None,   # where the first sample lies; default (scale-1)/2, outer edges shared as in `imresize`; 0: `blurred[::scale]`
 )->Tensor:                    # [..., ceil(H/scale), ceil(W/scale)], dtype of `x`
-    "Gaussian blur (cut off at 4 sigma, border repeated), then every `scale`-th sample; uint8 is rounded once, at the end."
+    "Gaussian blur (cut off at 4 sigma, border repeated), then every `scale`-th sample; uint8 is rounded once, at the end. ValueError for an impossible sigma or scale."
     sigma = .4*scale if sigma is None else float(sigma)
     if sigma <= 0 or scale < 1: raise ValueError(f'sigma must be positive and scale at least 1, got {sigma} and {scale}')
     kw = dict(kernel=gaussian(sigma), support=float(math.floor(4*sigma+.5)), antialias=False, offset=offset)
@@ -294,7 +294,7 @@ def write_image(
     alpha:Tensor|None=None,   # uint8 [1, H, W]; opaque everywhere is left out
     icc:bytes|None=None,      # colour profile to store with it
 ):
-    "Write a photograph, whole or not at all. Raises `UserError` for an unknown suffix, a format without alpha or a place that cannot be written."
+    "Write a photograph, whole or not at all. Raises `UserError` for an unknown suffix, a format without alpha or a place that cannot be written; ValueError for a wrong shape."
     from PIL import Image
     if img.dim() != 3 or img.shape[0] not in (1, 3) or not img.numel(): raise ValueError(f'write_image wants [3 or 1, H, W], got {tuple(img.shape)}')
     if alpha is not None and alpha.shape != (1, *img.shape[1:]): raise ValueError(f'alpha is {tuple(alpha.shape)}, the image {tuple(img.shape)}')

@@ -326,7 +326,7 @@ def selfexsr_study(
     device='cpu',                       # where to compute
     folder=None,                        # where selfexsr.json is; default: data/results
 ):                                      # the file written
-    "Measure `selfexsr` by the benchmark's protocol (lesson 6) on benchmark sets and on the middle of each bundled photograph; goes on where a run with the same settings stopped."
+    "Measure `selfexsr` by the benchmark's protocol (lesson 6) on benchmark sets and on the middle of each bundled photograph; goes on where a run with the same settings stopped. Raises `UserError` as `benchmark`."
     from vggsr_nb.data import benchmark, image_files
     from vggsr_nb.images import read_image
     middle = lambda x: x[:, (x.shape[1]-128)//2:, (x.shape[2]-128)//2:][:, :128, :128]

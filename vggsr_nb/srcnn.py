@@ -150,7 +150,7 @@ def train_srcnn(
     stop:int|None=None,   # leave after this step, as if interrupted
     **more,               # kept as provenance
 )->list[dict]:            # the curve: step, mse (mean since the last point, of luma in 0..1), and PSNR per test
-    "Mean squared error of the luma, Adam. A pure function of start, crops and steps; a resumed run ends where an uninterrupted one does."
+    "Mean squared error of the luma, Adam. A pure function of start, crops and steps; a resumed run ends where an uninterrupted one does. `UserError` for a checkpoint that is damaged or of another run."
     cfg = dict(net.config, steps=steps, lr=lr, crop=crops.crop, batch=crops.batch_size, seed=crops.seed)
     opt = torch.optim.Adam(net.to(memory_format=torch.channels_last).parameters(), lr)
     ckpt = Path(f'{out}.ckpt') if out else None

@@ -134,7 +134,10 @@ class SRGAN:
 # %% ../nbs/11_srgan.ipynb #41e1db93
 @patch
 @torch.no_grad()
-def calibrate(self:SRGAN, hr, lr):
+def calibrate(self:SRGAN,
+    hr:Tensor,    # originals, float [B, 3, H, W] in [-1, 1]
+    lr:Tensor,    # low resolution, float [B, 3, H/4, W/4]
+):
     "Set the scale of each content layer from these pictures, unless it is given or set."
     if self.known: return                                             # not asked of the device, which would have to be waited for
     fake, o = imresize(lr, size=hr.shape[-2:]), self.o
@@ -144,7 +147,12 @@ def calibrate(self:SRGAN, hr, lr):
 
 # %% ../nbs/11_srgan.ipynb #41e1db95
 @patch
-def gradient(self:SRGAN, L_con, L_adv, x, log=False):
+def gradient(self:SRGAN,
+    L_con:Tensor,      # content loss, scalar
+    L_adv:Tensor,      # adversarial loss, scalar, not yet times eps
+    x:Tensor,          # fakes [B, 3, H, W], the leaf that both depend on
+    log:bool=False,    # two backward passes, so that the parts can be measured
+)->tuple:              # gradient, shape of x; ratio of lengths, or None
     "Gradient of the generator's loss at the fakes `x`, and with `log` the lengths of its parts, adversarial : content."
     if not log: return torch.autograd.grad(L_con+self.o.eps*L_adv, x, retain_graph=True)[0], None
     g_con, g_adv = (torch.autograd.grad(L, x, retain_graph=True)[0] for L in (L_con, self.o.eps*L_adv))

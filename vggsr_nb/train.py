@@ -103,20 +103,24 @@ def make_config(
     for k, v in changes.items():
         if k not in kinds|terms: raise UserError(f'no setting {k!r}; there are {", ".join([*kinds, *terms])}')
         try: v = _parse(v, (kinds|terms)[k])
-        except ValueError: raise UserError(f'{k} wants {(kinds|terms)[k].__name__}, got {v!r}')
+        except (ValueError, OverflowError): raise UserError(f'{k} wants {(kinds|terms)[k].__name__}, got {v!r}')
         if k in kinds: setattr(cfg, k, v)
         else: cfg.objective = {**cfg.objective, k: v}
     if cfg.objective.get('content') == VGG54 and 'content' not in changes and (convs := [l for l in vgg_layers(cfg.encoder) if l.startswith('conv')])[-1] != VGG54:
         cfg.objective = {**cfg.objective, 'content': convs[-1]}             # vgg16 has no conv5_4: its deepest is conv5_3
-    for k in ('pretrain', 'warmup', 'steps'):
-        if getattr(cfg, k) < 0: raise UserError(f'{k} must be 0 or more, got {getattr(cfg, k)}')
+    for k, known in dict(method=METHODS, norm=('batch', 'none'), how=('bicubic', 'gaussian'), target=('image', 'features')).items():
+        if getattr(cfg, k) not in known: raise UserError(f'{k} must be one of {", ".join(known)}, got {getattr(cfg, k)!r}')
+    if cfg.crop < 4 or cfg.crop % 4: raise UserError(f'crop must be a multiple of 4, got {cfg.crop}')
+    for k in ('pretrain', 'warmup', 'steps', 'lr', 'lr_d', 'lr_pretrain', 'lr_warmup'):
+        if not getattr(cfg, k) >= 0: raise UserError(f'{k} must be 0 or more, got {getattr(cfg, k)}')
     for k in ('batch', 'log_every', 'save_every', 'blocks', 'width'):
         if getattr(cfg, k) < 1: raise UserError(f'{k} must be at least 1, got {getattr(cfg, k)}')
     objective_of(cfg.method)(**cfg.objective)
     return cfg
 
 def _parse(v, kind):
-    if not isinstance(v, str) or kind in (str, dict, list): return v
+    if isinstance(v, str) and kind in (dict, list): raise ValueError('not as text')
+    if not isinstance(v, str) or kind is str: return v
     if kind is bool: return {'true': True, '1': True, 'false': False, '0': False}[v.lower()] if v.lower() in ('true', '1', 'false', '0') else int('no')
     return kind(float(v)) if kind is int and float(v) == int(float(v)) else kind(v)
 
@@ -143,6 +147,7 @@ class Run:
         if cfg.warmup or cfg.steps:
             where = cfg.weights or None; enc = VGG(cfg.encoder, where)
             objective, rates = objective_of(cfg.method)(**cfg.objective), (cfg.lr, cfg.lr_d or None, cfg.amp)
+            enc._check(objective.layers)                   # now, not when the game begins
             if cfg.method == 'vggsrgan': self.game = VGGSRGAN(self.G, self.place(VGGUAE(enc, cfg.skips, cfg.target, cfg.depth or None)), objective, *rates)
             else: self.game = SRGAN(self.G, self.place(Discriminator(cfg.width_d)), self.place(VGG(cfg.encoder, where, objective.layers)), objective, *rates)
         self.net = self.share(self.G)
@@ -221,13 +226,15 @@ def _can_compile():
 
 # %% ../nbs/15_train.ipynb #38d778c5
 @patch
-def state_dict(self:Run):
+def state_dict(self:Run)->dict:
+    "All that the next step depends on, and the settings."
     rng = dict(cpu=torch.get_rng_state(), cuda=[torch.cuda.get_rng_state(self.device)] if self.device.type == 'cuda' else [])
     return dict(format='vggsr_nb', config=asdict(self.cfg), i=self.i, u_start=self.u_start, rng=rng, G=self.G.state_dict(),
                 opt=self.opt.state_dict(), game=self.game.state_dict() if self.game else None)
 
 @patch
-def load_state_dict(self:Run, d):
+def load_state_dict(self:Run, d:dict):
+    "Go back to where `state_dict` was taken. Raises KeyError, RuntimeError or ValueError for the state of other networks."
     self.i, self.u_start = d['i'], d['u_start']
     self.G.load_state_dict(d['G']); self.opt.load_state_dict(d['opt'])
     if self.game: self.game.load_state_dict(d['game'])
@@ -241,7 +248,10 @@ def make_generator(
     "The network that a model file was made from. Raises TypeError or ValueError where it describes none."
     return (SRCNN if config.get('name') == 'srcnn' else SRResNet)(**config)
 
-def load_generator(G, path):
+def load_generator(
+    G:nn.Module,     # filled in place
+    path,            # model file of a network with the same configuration
+)->nn.Module:        # `G`
     "Fill the generator `G` from a model file. Raises `UserError` where the file holds another network."
     state, meta = read_model(path)
     want, got = ({k: v for k, v in c.items() if k != 'name'} for c in (G.config, meta['config']))
@@ -360,7 +370,7 @@ def floats(logs):
     return dict(zip(logs, mean_of_ranks(torch.stack(list(logs.values()))).tolist()))
 
 def watch_out(run, row, out):
-    "Stop on a value that is not finite or an energy of real data that has run away."
+    "Raises `Diverged` on a value that is not finite or an energy of real data that has run away."
     where = f'the last good checkpoint is {Path(out)/"checkpoint.pt"}' if out and (Path(out)/'checkpoint.pt').exists() else 'no checkpoint was kept'
     if bad := [k for k, v in row.items() if isinstance(v, float) and not math.isfinite(v)]:
         raise Diverged(f'step {run.i}: {", ".join(bad)} not finite; {where}; try a lower --lr')
@@ -502,7 +512,7 @@ def train_mini(images, out, resume, weights, steps, device):
 def vggsr_train(
     preset:str='demo',      # demo (minutes on a laptop), small (an hour), cpu (a day), models (what ships, on a GPU), paper (the paper's set-up, on a GPU), srresnet (its first half), mini (the small encoder)
     method:str='',          # srresnet, srgan-vgg22, srgan-vgg54 or vggsrgan (default: the preset's)
-    images:str='',          # folder of photographs to train on; several with commas (default: the ten that come along)
+    images:str='',          # folder of photographs to train on; several with commas (default: eight of the ten that come along)
     out:str='',             # folder for checkpoints, models, log and samples (default: runs/PRESET or runs/METHOD)
     resume:bool=False,      # go on with the run in --out; only --steps may differ
     encoder:str='',         # vgg19, vgg16 or mini (default: the preset's)
@@ -518,18 +528,24 @@ def vggsr_train(
     if devices != 1 and not started_by_torchrun(): return launch(devices, preset, device, dict(locals()))
     dev, folder = join(device), Path(out or f'runs/{method or preset}')
     if preset == 'mini': return train_mini(images, folder, resume, weights, steps, dev)
-    if resume: run = resume_run(folder, dev, steps)
+    if resume:
+        if unheard := [f'--{k}' for k, v in dict(images=images, encoder=encoder, weights=weights, pretrain=pretrain, init=init, set=set).items() if v not in ('', None)]:
+            raise UserError(f'--resume goes on with the settings of the run in {folder}; leave out {", ".join(unheard)}')
+        run = resume_run(folder, dev, steps)
     else:
         if (folder/'checkpoint.pt').exists(): raise UserError(f'{folder} already holds a run; go on with --resume, or choose another --out')
         pairs = [kv.partition('=') for kv in set.split(',') if kv]
         if bad := [k for k, eq, _ in pairs if not eq]: raise UserError(f'--set wants name=value, got {bad[0]!r}')
         given = dict(encoder=encoder, weights=weights, steps=steps, init=init, pretrain=0 if init and pretrain is None else pretrain,
                      images=[f.strip() for f in images.split(',') if f.strip()])
-        cfg = make_config(preset, method, **{k: v for k, v in given.items() if v not in ('', None, [])}, **{k.strip(): v for k, _, v in pairs})
+        given, more = {k: v for k, v in given.items() if v not in ('', None, [])}, {k.strip(): v for k, _, v in pairs}
+        if twice := [k for k in more if k in given or k in ('preset', 'method', 'images')]: raise UserError(f'--set {twice[0]}: say it once, by --{twice[0]}')
+        cfg = make_config(preset, method, **given, **more)
         if ranks()[1] > 1 and (cfg.warmup or cfg.steps):                   # one process downloads what is missing
             if ranks()[0] == 0: find_weights(cfg.encoder, cfg.weights or None)
             torch.distributed.barrier()
-        run = Run(cfg, device=dev)
+        try: run = Run(cfg, device=dev)
+        except ValueError as e: raise UserError(str(e)) from e             # a depth, say, that this encoder does not reach
     try: folder.mkdir(parents=True, exist_ok=True)
     except OSError as e: raise UserError(f'cannot write {folder}: {e.strerror}; choose a folder you may write to') from e
     if run.rank == 0: print(describe(run))

@@ -181,7 +181,8 @@ def vggsr_upscale(
     device:str='',          # cpu or cuda (default: the GPU where there is one)
 ):
     "Enlarge photographs 4 times, tile by tile, so that only the result must fit in memory. Transparency is kept, grey stays grey."
-    if tile < 1 or (overlap or 0) < 0: raise UserError(f'tile must be at least 1 and overlap at least 0, got {tile} and {overlap}')
+    if tile < 1: raise UserError(f'--tile must be at least 1, got {tile}')
+    if (overlap or 0) < 0: raise UserError(f'--overlap must be at least 0, got {overlap}')
     jobs = _plan([inputs] if isinstance(inputs, (str, Path)) else inputs, out)
     m, said = _choose(model, pick_device(device))
     print(f'method: {said}')

@@ -141,7 +141,7 @@ def forward(self:VGG,
     x:Tensor,          # images [B, 3, H, W] in [-1, 1]
     layers=None,       # a name or names to return; default: `self.layers`
 )->dict:               # name -> features [B, C, h, w], shallow to deep; convN_M is before its ReLU
-    "One pass, up to the deepest layer asked for."
+    "One pass, up to the deepest layer asked for. Raises ValueError for another shape or a layer deeper than was built, `UserError` for one that the weights do not reach."
     wanted = self.layers if layers is None else self._check(layers)
     if x.dim() != 4 or x.shape[1] != 3: raise ValueError(f'images must be [B, 3, H, W], got {tuple(x.shape)}')
     if self.available.index(wanted[-1]) >= len(self.features): raise ValueError(f'{wanted[-1]} is deeper than the layers this encoder was built for, {self.layers}')

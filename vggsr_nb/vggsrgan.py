@@ -38,6 +38,8 @@ class Objective:
     def __post_init__(self):
         for k, allowed in CHOICES.items():
             if getattr(self, k) not in allowed: raise UserError(f'{k} must be one of {", ".join(allowed)}, got {getattr(self, k)!r}')
+        for k in ('eps', 'margin', 'gamma', 'k_rate', 'lam'):
+            if not getattr(self, k) >= 0: raise UserError(f'{k} must be 0 or more, got {getattr(self, k)}')
         if self.every < 1: raise UserError(f'every must be at least 1, got {self.every}')
     @property
     def layers(self): return [l.strip() for l in self.content.split(',')]
