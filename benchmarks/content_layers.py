@@ -79,7 +79,7 @@ def main(
     for seed in progress(range(seeds), 'seeds'):
         common = dict(seed=seed, batch=4, log_every=20)
         with tempfile.TemporaryDirectory() as tmp:
-            run = Run(make_config('demo', 'srresnet', pretrain=pretrain, **common), photos, 'cpu'); played(run); save_checkpoint(run, tmp)
+            run = Run(make_config('demo', 'srresnet', pretrain=pretrain, lr_pretrain=1e-3, **common), photos, 'cpu'); played(run); save_checkpoint(run, tmp)
             go = dict(init=f'{tmp}/generator.safetensors', **common)
             runs = {'start': run} | {n: Run(make_config('demo', 'srgan-vgg22', pretrain=0, steps=steps, lr=lr, encoder=encoder, weights=weights, content=l, eps=0, width_d=1, **go) if l else
                                             make_config('demo', 'srresnet', pretrain=steps, lr_pretrain=lr, cosine=False, **go), photos, 'cpu') for n, l in losses.items()}
