@@ -22,7 +22,7 @@ GAMES = {'content only': dict(eps=0.), 'eps 0.001': dict(eps=1e-3), 'eps 0.01': 
 
 def play(name, preset, photos, runs, device, **common):
     "Begin, go on with, or find finished one game; every game begins from the same warmed-up decoder."
-    out, warm = runs/name.replace(' ', '-'), runs/'warm-up'
+    out, warm = where(runs, name), runs/'warm-up'
     if (out/'checkpoint.pt').exists(): run = resume_run(out, device, photos=photos)
     else:
         cfg = make_config(preset, 'vggsrgan', **common)
@@ -35,15 +35,17 @@ def play(name, preset, photos, runs, device, **common):
     try: fit(run, out)
     except Diverged as e: print(f'{name}: {e}')
 
-def scores(name, runs, sets, lpips, U):
-    "What a game comes to (one that diverged: its last good checkpoint): means over each set, and the game's own log."
-    out = runs/name.replace(' ', '-'); m = load_method(str(out), 'cpu'); m.name = name
-    steps = read_checkpoint(out)['i']-read_checkpoint(runs/'warm-up')['i']
-    game = [r for r in read_log(out) if r['stage'] == 'game']
-    last = lambda k: sum(r.get(k, 0.) for r in game[-10:])/10
-    log = dict(steps=steps, share=sum(r.get('ratio', 0.) for r in game)/len(game), k=max(r.get('k', 0.) for r in game), U_real=last('U_real'), U_fake=last('U_fake'))
-    rows = {d: mean_of(evaluate([m], p, lpips, U, runs/'rows.jsonl', f'{name}, {d}')[name]) for d, p in sets.items()}
-    return dict(objective=GAMES[name], game=log, **rows), m
+def where(runs, name): return runs/name.replace(' ', '-')
+
+def course(runs, name):
+    "What a game's own log says: steps played (one that diverged: up to its last good checkpoint), mean share of the gradient, largest k, energies over the last tenth."
+    game = [r for r in read_log(where(runs, name)) if r['stage'] == 'game']
+    last = lambda k: sum(r[k] for r in game[-len(game)//10:])/len(game[-len(game)//10:])
+    return dict(steps=read_checkpoint(where(runs, name))['i']-read_checkpoint(runs/'warm-up')['i'], share=sum(r['ratio'] for r in game)/len(game), k=max(r['k'] for r in game), U_real=last('U_real'), U_fake=last('U_fake'))
+
+def method(runs, name):
+    m = load_method(str(where(runs, name)), 'cpu'); m.name = name
+    return m
 
 @call_parse
 def main(
@@ -70,13 +72,15 @@ def main(
         sets = {d: pairs_of(d.strip(), data or None) for d in sets.split(',')}
         lpips, U = [Lpips(n, weights or None) for n in ('vgg16', 'alexnet')], load_uae(data_path('models', 'vgg_uae.safetensors'))
         hr = read_image(data_path('images', HELD_OUT[0]))[:, 60:188, 120:248]
-        rows, crops = {}, []
-        for n in names:
-            if not (runs/n.replace(' ', '-')/'generator.safetensors').exists(): print(f'{n}: not played'); continue
-            rows[n], m = scores(n, runs, sets, lpips, U); crops.append(m(imresize(hr, .25)))
-            print(n, {d: {k: round(v, 4) for k, v in rows[n][d].items() if k in ('psnr', 'lpips-vgg16', 'lpips-alexnet')} for d in sets}, flush=True)
+        played = [n for n in names if (where(runs, n)/'generator.safetensors').exists()]
+        if lost := [n for n in names if n not in played]: print(f'not played: {", ".join(lost)}')
+        ms = [method(runs, n) for n in played]
+        by = {d: evaluate(ms, p, lpips, U, runs/'rows.jsonl', d) for d, p in sets.items()}
+        rows = {n: dict(objective=GAMES[n], game=course(runs, n), **{d: mean_of(by[d][n]) for d in sets}) for n in played}
+        for n, r in rows.items(): print(n, {k: round(v, 4) for k, v in r['game'].items()}, {d: {k: round(v, 4) for k, v in r[d].items() if k in ('psnr', 'lpips-vgg16', 'lpips-alexnet')} for d in sets})
+        crops = [m(imresize(hr, .25)) for m in ms]
         write_image(data_path('results', 'sweep.jpg'), torch.cat([*crops, hr], 2))
-        example = read_model(runs/names[0].replace(' ', '-')/'generator.safetensors')[1]['provenance']
+        example = read_model(where(runs, played[0])/'generator.safetensors')[1]['provenance']
         tidy = {k: v for k, v in example.get('settings', {}).items() if k not in ('images', 'weights', 'init', 'objective')}
         save_result('sweep', rows, {**tidy, 'games': GAMES, 'sets': [*sets], 'picture': f'{HELD_OUT[0]}, rows 60 to 188, columns 120 to 248'}, start='data/models/srresnet.safetensors',
                     encoder=example.get('encoder'), photographs=example.get('photographs'), command='python benchmarks/sweep.py')

@@ -174,7 +174,7 @@ def about(
     p = m.meta.get('provenance', {}); p = p.get('trained', p)
     s, c = p.get('settings', p), m.meta.get('config', {})
     said = [f'{c["blocks"]} blocks of {c["width"]}' if 'blocks' in c else c.get('kernels'), *(f'{s[k]:,} steps of {n}' for k, n in (('pretrain', 'pretraining'), ('steps', 'the game' if 'pretrain' in s else 'training')) if s.get(k)),
-            f'started from {Path(s["init"]).parent.name or s["init"]}' if s.get('init') else None, f'{s["batch"]} crops of {s["crop"]}' if 'crop' in s else None, f'{p["photographs"]} photographs' if 'photographs' in p else None,
+            f'started from {p0.parent.name if (p0 := Path(s["init"])).stem == "generator" else p0.stem}' if s.get('init') else None, f'{s["batch"]} crops of {s["crop"]}' if 'crop' in s else None, f'{p["photographs"]} photographs' if 'photographs' in p else None,
             f'encoder {p["encoder"]["encoder"]}' if 'encoder' in p else None, p.get('device'), p.get('date')]
     return ', '.join(filter(None, said)) if m.net is not None else ''
 
