@@ -185,6 +185,7 @@ def vggsr_upscale(
     if (overlap or 0) < 0: raise UserError(f'--overlap must be at least 0, got {overlap}')
     jobs = _plan([inputs] if isinstance(inputs, (str, Path)) else inputs, out)
     m, said = _choose(model, pick_device(device))
+    if ensemble and m.net is None: raise UserError(f'--ensemble is for networks; {m.name} has none, leave it out')
     print(f'method: {said}')
     failed = []
     for src, dst in jobs:
