@@ -3,9 +3,8 @@
 # %% auto #0
 __all__ = ['MIDDLE', 'MOST', 'PIXELS', 'Stopped', 'sentence', 'Job', 'unstopped', 'pictures', 'read_upload', 'encode', 'img_tag',
            'find_energy', 'enlarge', 'first_look', 'find_lpips', 'middle', 'scores', 'score_table', 'chart', 'Pair',
-           'reduced', 'divider', 'Station', 'figure_bytes', 'PictureChoice', 'Compare', 'square', 'colours',
-           'EnergyMap', 'downhill', 'picker', 'stored_runs', 'Film', 'Replay', 'mixer_games', 'bounds_of', 'find_game',
-           'game_words', 'Mixer']
+           'reduced', 'divider', 'Station', 'PictureChoice', 'Compare', 'square', 'colours', 'EnergyMap', 'downhill',
+           'picker', 'stored_runs', 'Film', 'Replay', 'mixer_games', 'bounds_of', 'find_game', 'game_words', 'Mixer']
 
 # %% ../nbs/19_explorer.ipynb #67326238
 import html, io, json, threading
@@ -417,15 +416,10 @@ class Station:
     "Shown as its `widget()` where a kernel is looked at, and as its stored figure `still()` always."
     alt = ''
     def _ipython_display_(self):
-        from IPython.display import display, Image
+        from IPython.display import display
         figure = self.still()                                    # first: the widget then finds done what both need
         if _live(): show_widget(self.widget())
-        display(Image(figure, alt=self.alt))
-
-def figure_bytes(fig, quality:int=88)->bytes:
-    "A figure of photographs as JPEG; it is closed."
-    buf = io.BytesIO(); fig.savefig(buf, format='jpeg', pil_kwargs=dict(quality=quality)); get_plt().close(fig)
-    return buf.getvalue()
+        display(figure)
 
 def _ctl(kind, label, **kw):
     "An ipywidget with its label."
@@ -572,7 +566,7 @@ def add(self:Compare, path):
 
 # %% ../nbs/19_explorer.ipynb #b4b166b6
 @patch
-def still(self:Compare)->bytes:
+def still(self:Compare):
     "One frame of the divider, with scores in words, as JPEG."
     left, right, name = self.start
     view = divider()(names=[left, right])
@@ -587,7 +581,7 @@ def still(self:Compare)->bytes:
     both = torch.cat([a[:, :, :h], torch.full((3, a.shape[1], 2), 255, dtype=torch.uint8), b[:, :, h:]], 2)
     plt = get_plt(); fig, axs = plt.subplots(1, 4, figsize=(12.8, 3.8), layout='constrained')
     for ax, x, t in zip(axs, (a, both, b, img), (f'{left}\n{line(a)}', f'{left} | {right}', f'{right}\n{line(b)}', 'original\n'+line(img))): ax.imshow(to_array(x)); ax.set_title(t, fontsize=10); ax.axis('off')
-    return figure_bytes(fig)
+    return jpeg(fig, self.alt)
 
 # %% ../nbs/19_explorer.ipynb #75ff40a6
 def square(
@@ -818,14 +812,14 @@ def show_step(self:EnergyMap):
 
 # %% ../nbs/19_explorer.ipynb #a24facc7
 @patch
-def still(self:EnergyMap)->bytes:
+def still(self:EnergyMap):
     "Pictures, their maps on one scale, and the walk, as JPEG; without an energy the sentence that says so."
     plt = get_plt()
     names = [n for n in self.names if n != 'selfexsr']                         # SelfExSR is too slow for a figure
     names = names if len(names) < 7 else [*names[:3], *names[-4:]]
     try: top = self.scale()
     except UserError as e:
-        fig = plt.figure(figsize=(7, 1)); fig.text(.02, .4, sentence(e), wrap=True); return figure_bytes(fig)
+        fig = plt.figure(figsize=(7, 1)); fig.text(.02, .4, sentence(e), wrap=True); return jpeg(fig, self.alt)
     n = len(names)
     fig, axs = plt.subplots(4, n, figsize=(12.4, 4*12.4/n+1.4), layout='constrained')
     for ax in axs.flat: ax.axis('off')
@@ -838,7 +832,7 @@ def still(self:EnergyMap)->bytes:
         for ax, i in zip(row, [round(v) for v in np.linspace(0, self.steps, n)]):
             w = self.walk(name)[i]
             ax.imshow(to_array(middle(w['picture'], self.hr.shape[1]//2))); ax.set_title(f'{name}, {i} steps down\nU = {w["U"]:.5f}', fontsize=9)
-    return figure_bytes(fig)
+    return jpeg(fig, self.alt)
 
 # %% ../nbs/19_explorer.ipynb #ab490fe6
 def stored_runs()->dict:   # label -> folder
@@ -914,7 +908,7 @@ class Replay(Station):
 
 # %% ../nbs/19_explorer.ipynb #47e2ac63
 @patch
-def still(self:Replay)->bytes:
+def still(self:Replay):
     "Four frames of the film above its curves, as JPEG."
     from PIL import Image
     plt, f = get_plt(), Film(stored_runs()[self.start])
@@ -928,7 +922,7 @@ def still(self:Replay)->bytes:
             if a: plot_line(a, b, ax=ax, label=n, xlabel='step', ylabel=y)
         ax.set_yscale(kind)
         if not ax.lines: ax.axis('off')
-    return figure_bytes(fig)
+    return jpeg(fig, self.alt)
 
 # %% ../nbs/19_explorer.ipynb #03e2992e
 @lru_cache(2)
@@ -1001,7 +995,7 @@ class Mixer(Station):
 
 # %% ../nbs/19_explorer.ipynb #5cd3000f
 @patch
-def still(self:Mixer)->bytes:
+def still(self:Mixer):
     "Some games as pictures, and all of them in the plane of PSNR and feature distance, as JPEG."
     plt, games, middle_of = get_plt(), self.games, lambda form: (b := bounds_of(form, self.games)) and b[len(b)//2] or None
     fig = plt.figure(figsize=(12.6, 5.6), layout='constrained')
@@ -1011,7 +1005,7 @@ def still(self:Mixer)->bytes:
     shown.insert(4, ('before the game', self.anchors['pretrained']))
     for a, (title, row) in zip(axs.flat, shown): a.imshow(to_array(self.tile(row))); a.axis('off'); a.set_title(title+(', diverged' if row.get('diverged') is not None else ''), fontsize=9)
     self.plane(ax)
-    return figure_bytes(fig)
+    return jpeg(fig, self.alt)
 
 @patch
 def plane(self:Mixer, ax):
