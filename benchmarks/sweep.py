@@ -8,7 +8,7 @@ from pathlib import Path
 import sys
 from fastcore.script import call_parse
 import torch
-from vggsr_nb.core import UserError, data_path, load_result, pick_device, read_model, save_result
+from vggsr_nb.core import UserError, data_path, pick_device, read_model, save_result
 from vggsr_nb.data import HELD_OUT, Photos
 from vggsr_nb.evaluate import evaluate, load_method, mean_of, pairs_of
 from vggsr_nb.images import imresize, read_image, write_image
@@ -25,7 +25,6 @@ def play(name, preset, photos, runs, device, **common):
     out, warm = where(runs, name), runs/'warm-up'
     if (out/'checkpoint.pt').exists(): run = resume_run(out, device, photos=photos)
     else:
-        cfg = make_config(preset, 'vggsrgan', **common)
         w = resume_run(warm, device, photos=photos) if (warm/'checkpoint.pt').exists() else Run(make_config(preset, 'vggsrgan', **common, steps=0), photos, device)
         if w.i < w.cfg.total: fit(w, warm)
         run = Run(make_config(preset, 'vggsrgan', **common, **GAMES[name]), photos, device)

@@ -181,12 +181,13 @@ def penalty(self:VGGSRGAN, real, fake, U_real, U_fake):
 
 # %% ../nbs/14_vggsrgan.ipynb #63a891c2
 @patch
-def state_dict(self:VGGSRGAN):
+def state_dict(self:VGGSRGAN)->dict:
     "Everything a run needs to go on as if it had not stopped."
     return dict(G=self.G.state_dict(), decoder=self.uae.decoder.state_dict(), opt_g=self.opt_g.state_dict(), opt_d=self.opt_d.state_dict(), k=self.k, unit=self.unit)
 
 @patch
-def load_state_dict(self:VGGSRGAN, d):
+def load_state_dict(self:VGGSRGAN, d:dict):
+    "Go back to where `state_dict` was taken. Raises KeyError or RuntimeError for the state of other networks."
     for part, key in ((self.G, 'G'), (self.uae.decoder, 'decoder'), (self.opt_g, 'opt_g'), (self.opt_d, 'opt_d')): part.load_state_dict(d[key])
     self.k, self.unit = d['k'].to(self.device), d['unit'].to(self.device)
 
