@@ -9,8 +9,8 @@ from vggsr_nb.train import Run, _cores, fit, floats, join, make_config, read_che
 TINY = dict(blocks=1, width=8, norm='none', batch=4, crop=32, pretrain=2, warmup=2, steps=4, lr_warmup=1e-3, depth=3, width_d=4, log_every=1, save_every=4)
 CASES = {'penalty on the input': dict(every=2), 'penalty on the parameters': dict(every=2, penalty='parameters'), 'penalty at interpolates': dict(every=2, at='interpolates'),
          'penalty at fakes': dict(every=2, at='fake'), 'hinge, sign minus': dict(form='hinge', sign='minus', lam=0.), 'literal, track': dict(form='literal', goal='track', every=2),
-         # scaled features have a kink wherever a vector vanishes; in this run's fourth step of the game one lies within rounding of it, and the generator's gradient takes either side
-         'features': dict(target='features', reduction='mean', eps=1., every=2, steps=3), 'gaussian start': dict(how='gaussian', form='literal', every=3)}
+         # scaled features have a kink wherever a vector vanishes; with seed 0 one lies within rounding of the fourth step of the game, and the generator's gradient takes either side
+         'features': dict(target='features', reduction='mean', eps=1., every=2, seed=1), 'gaussian start': dict(how='gaussian', form='literal', every=3)}
 bundled = lru_cache(vggsr_nb.data.bundled)
 STILL = dict(method='srgan-vgg22', warmup=0, content='relu2_2,conv3_1', eps=.1)
 
